@@ -1,0 +1,291 @@
+"""`SocketBufferEvent`: a buffered connection over a stream socket.
+
+The doer: it calls ``recv`` and ``send``, connects, and translates what the system says into callbacks. Which callback
+is due when is decided in `evkit.core.bufferevent.common`.
+"""
+
+import os
+import socket
+from errno import EINPROGRESS
+from typing import TYPE_CHECKING, Final
+
+from evkit.core.buffer import Buffer
+from evkit.core.bufferevent.common import HELD_CLOSED, HELD_CONNECTING, HELD_WAITING, BufferEvent
+from evkit.core.event import INSERTED, Event
+from evkit.core.flags import (
+    BEV_EVENT_CONNECTED,
+    BEV_EVENT_EOF,
+    BEV_EVENT_ERROR,
+    BEV_EVENT_READING,
+    BEV_EVENT_TIMEOUT,
+    BEV_EVENT_WRITING,
+    EV_PERSIST,
+    EV_READ,
+    EV_TIMEOUT,
+    EV_WRITE,
+    event_bits,
+)
+from evkit.core.net import Address, family_of
+
+if TYPE_CHECKING:
+    from evkit.core.base import EventBase
+
+DEFAULT_MAX_SINGLE_READ: Final = 65536
+"""Bytes asked for in one ``recv``. libevent's 16384 would cost four calls where one will do."""
+_MORE_SENDS: Final = 3
+"""Calls after the first in one flush: a head, a file and a little more go out at once; a long stream gives way."""
+
+
+class SocketBufferEvent(BufferEvent):
+    """A buffered connection over a socket.
+
+    Args:
+        base: The event base to run on.
+        sock: A connected stream socket; ``None``: `connect` will make one. It is made non-blocking and is owned by the
+            connection from now on.
+        defer_callbacks: Run callbacks later, from the loop, never from inside a call (``BEV_OPT_DEFER_CALLBACKS``).
+
+    Attributes:
+        socket: The socket, or ``None`` before `connect`.
+        max_single_read: Bytes to read at once, at most (``bufferevent_set_max_single_read``).
+
+    Source: ``bufferevent_socket_new``.
+    """
+
+    __slots__ = ("_read_event", "_write_event", "max_single_read", "socket")
+
+    def __init__(
+        self, base: "EventBase", sock: socket.socket | None = None, *, defer_callbacks: bool = False
+    ) -> None:
+        super().__init__(base, defer_callbacks=defer_callbacks)
+        self.max_single_read = DEFAULT_MAX_SINGLE_READ
+        self.socket = sock
+        self._read_event: Event | None = None
+        self._write_event: Event | None = None
+        if sock is not None:
+            sock.setblocking(False)
+            self._make_events(sock)
+
+    def _make_events(self, sock: socket.socket) -> None:
+        fd = sock.fileno()
+        self._read_event = Event(self.base, fd, EV_READ | EV_PERSIST, self._on_readable)
+        self._write_event = Event(self.base, fd, EV_WRITE | EV_PERSIST, self._on_writable)
+
+    def __repr__(self) -> str:
+        fd = -1 if self.socket is None else self.socket.fileno()
+        return (
+            f"<{type(self).__name__} fd={fd} {self._state()} enabled={event_bits(self.enabled)} "
+            f"input={len(self.input)} output={len(self.output)}>"
+        )
+
+    def _state(self) -> str:
+        if self.closed:
+            return "closed"
+        if self._write_held & HELD_CONNECTING:
+            return "connecting"
+        return "new" if self.socket is None else "open"
+
+    # Connecting
+
+    def connect(self, address: Address | None) -> None:
+        """Connect; the event callback hears ``BEV_EVENT_CONNECTED`` or ``BEV_EVENT_ERROR``, never from inside.
+
+        Args:
+            address: ``(ip, port)``, ``(ip6, port, flowinfo, scope)`` or the path of a unix socket. Host names are not
+                looked up here, since that would block. ``None``: the socket given is connecting already.
+
+        Raises:
+            ValueError: The address is a host name, there is no socket for ``None``, or the connection is closed.
+            OSError: No socket could be made, or the path of a unix socket is too long.
+
+        Source: ``bufferevent_socket_connect``.
+        """
+        if self.closed:
+            raise ValueError(f"connect() on a closed connection: {self!r}")
+        if address is None:
+            if self.socket is None:
+                raise ValueError("connect(None) waits for a socket that is connecting, but there is none")
+        elif self.socket is None:
+            self.socket = socket.socket(family_of(address), socket.SOCK_STREAM)
+            self.socket.setblocking(False)
+            self._make_events(self.socket)
+        else:
+            family_of(address)
+        self._stop(EV_READ | EV_WRITE)
+        code = 0 if address is None else self.socket.connect_ex(address)
+        self._write_held |= HELD_CONNECTING
+        if code in (0, EINPROGRESS):
+            self._wait_writable()
+        else:
+            self.base.call_soon(self._connected, OSError(code, os.strerror(code)))
+
+    def _finish_connecting(self) -> None:
+        assert self.socket is not None
+        code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self._connected(OSError(code, os.strerror(code)) if code else None)
+
+    def _connected(self, error: OSError | None) -> None:
+        if self.closed:
+            return
+        self._write_held &= ~HELD_CONNECTING
+        self._stop_waiting()
+        if error is not None:
+            self.error = error
+            self._call_event(BEV_EVENT_ERROR)
+            return
+        self._start(self.enabled & ~self._suspended())
+        self._call_event(BEV_EVENT_CONNECTED)
+
+    # Reading
+
+    def _on_readable(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        if what == EV_TIMEOUT:
+            self._timed_out(EV_READ)
+            return
+        source = self.input
+        size = self.max_single_read
+        if self._read_high:
+            size = min(size, self._read_high - len(source))
+        try:
+            data = self.socket.recv(size)  # type: ignore[union-attr]  # the event exists, so the socket does
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._failed(EV_READ, BEV_EVENT_READING | BEV_EVENT_ERROR, error)
+            return
+        if not data:
+            self._failed(EV_READ, BEV_EVENT_READING | BEV_EVENT_EOF, None)
+            return
+        try:
+            source._append(data)
+            callback = self._read_callback
+            if callback is not None and source.length >= self._read_low:
+                callback(self)
+        except Exception as exception:
+            self._escaped(exception)
+
+    def _failed(self, direction: int, what: int, error: OSError | None) -> None:
+        self.error = error
+        self.disable(direction)
+        self._call_event(what)
+
+    # Writing
+
+    def flush_output(self) -> None:
+        """See `BufferEvent.flush_output`."""
+        if not self._write_held:
+            self._send()
+        self._flush_queued = False
+
+    def _on_writable(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        if what == EV_TIMEOUT:
+            self._write_timed_out()
+        elif self._write_held & HELD_CONNECTING:
+            self._finish_connecting()
+        else:
+            self._flush_queued = True
+            self._send()
+            self._flush_queued = False
+
+    def _write_timed_out(self) -> None:
+        if self._write_held & HELD_CONNECTING:
+            self._write_held &= ~HELD_CONNECTING
+            self.disable(EV_WRITE)
+            self._call_event(BEV_EVENT_TIMEOUT)
+        else:
+            self._timed_out(EV_WRITE)
+
+    def _send(self) -> None:
+        """Send what there is, call the write callback, and wait for room if something is left.
+
+        What the write callback adds is not sent at once but in the next pass, since it might never end: others want
+        to send, too. (``_flush_queued`` is set while this runs, so that nothing queues the connection again.)
+        """
+        output = self.output
+        try:
+            sent = output._send(self.socket)  # type: ignore[arg-type]  # nothing holds writing, so there is one
+            if output.length:
+                self._send_rest(output, sent)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._failed(EV_WRITE, BEV_EVENT_WRITING | BEV_EVENT_ERROR, error)
+            return
+        except Exception as exception:  # of a callback on the output buffer
+            self._escaped(exception)
+            return
+        if sent and self._write_callback is not None and output.length <= self._write_low:
+            self._call(self._write_callback)
+        if output.length:
+            self._wait_writable()
+        elif self._write_held & HELD_WAITING:
+            self._stop_waiting()
+
+    def _send_rest(self, output: Buffer, sent: int) -> None:
+        """Go on where one call could not take everything, as a head and a file, while the system takes it."""
+        for _ in range(_MORE_SENDS):
+            if not (sent and output.length):
+                return
+            try:
+                sent = output._send(self.socket)  # type: ignore[arg-type]  # as above
+            except (BlockingIOError, InterruptedError):
+                return
+
+    def _wait_writable(self) -> None:
+        if self._write_event is not None and not self._write_held & ~(HELD_WAITING | HELD_CONNECTING):
+            self._write_held |= HELD_WAITING
+            self._write_event.add(self.write_timeout)
+
+    def _stop_waiting(self) -> None:
+        self._write_held &= ~HELD_WAITING
+        if self._write_event is not None:
+            self._write_event.delete()
+
+    # The contract of BufferEvent
+
+    def _start(self, events: int) -> None:
+        """See `BufferEvent._start`."""
+        if self._write_held & (HELD_CONNECTING | HELD_CLOSED) or self._read_event is None:
+            return
+        if events & EV_READ:
+            self._read_event.add(self.read_timeout)
+        if events & EV_WRITE and self.output and not self._flush_queued:
+            # Not sent from in here: a write callback that enables writing would call itself.
+            self._flush_queued = True
+            self.base.queues.outbox.append(self)
+
+    def _stop(self, events: int) -> None:
+        """See `BufferEvent._stop`."""
+        if events & EV_READ and self._read_event is not None:
+            self._read_event.delete()
+        if events & EV_WRITE and not self._write_held & HELD_CONNECTING:
+            self._stop_waiting()
+
+    def _adjust_timeouts(self) -> None:
+        """See `BufferEvent._adjust_timeouts`."""
+        for event, timeout in (
+            (self._read_event, self.read_timeout),
+            (self._write_event, self.write_timeout),
+        ):
+            if event is not None and event.flags & INSERTED:
+                if timeout is None:
+                    event.remove_timer()
+                else:
+                    event.add(timeout)
+
+    def _close_transport(self) -> None:
+        """See `BufferEvent._close_transport`."""
+        for event in (self._read_event, self._write_event):
+            if event is not None:
+                event.delete()
+        self._read_event = self._write_event = None  # they refer to the connection
+        if self.socket is not None:
+            self.socket.close()
+
+    def shutdown_write(self) -> None:
+        """Send the end of the stream; reading goes on. Harmless on a connection that is gone."""
+        if self.socket is not None and not self.closed:
+            try:
+                self.socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # not connected any more: there is nobody to tell

@@ -1,0 +1,91 @@
+"""What a program may ask of an event base before it exists, and which backend answers that.
+
+A decider: the environment comes in as a mapping, and the first backend that fits goes out as a class. Knows nothing
+of the loop.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from evkit.core.backends import BACKENDS, Backend
+from evkit.core.flags import BASE_IGNORE_ENV, feature_bits
+from evkit.core.log import LOG_MSG, log
+from evkit.errors import NoBackendError
+
+
+def supported_methods() -> list[str]:
+    """Return the names of this platform's backends, the preferred one first.
+
+    Source: ``event_get_supported_methods``. As there, a promise that the code exists and not that it works.
+    """
+    return [backend.name for backend in BACKENDS]
+
+
+@dataclass(slots=True)
+class EventConfig:
+    """The wishes of a program for one `EventBase`.
+
+    Attributes:
+        avoid: Names of backends not to use (``event_config_avoid_method``).
+        require: ``FEATURE_…`` bits that the backend must have, all of them (``event_config_require_features``).
+        flags: ``BASE_…`` bits (``event_config_set_flag``).
+        max_dispatch_interval: Seconds of callbacks after which the loop polls again; ``None``: no limit.
+        max_dispatch_callbacks: Callbacks after which the loop polls again; ``None``: no limit.
+        min_dispatch_priority: The two limits hold for priorities from this number on
+            (``event_config_set_max_dispatch_interval``).
+        environment: Where ``EVENT_NOEPOLL`` and its kin are looked up: the process's own unless a test says otherwise.
+    """
+
+    avoid: Iterable[str] = ()
+    require: int = 0
+    flags: int = 0
+    max_dispatch_interval: float | None = None
+    max_dispatch_callbacks: int | None = None
+    min_dispatch_priority: int = 0
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def __post_init__(self) -> None:
+        self.avoid = frozenset(self.avoid)
+        unknown = self.avoid - set(supported_methods()) - {"kqueue", "devpoll", "evport", "win32", "wepoll"}
+        if unknown:
+            raise ValueError(
+                f"avoid= takes names of backends, got {sorted(unknown)}: expected some of {supported_methods()}"
+            )
+        for name in ("max_dispatch_interval", "max_dispatch_callbacks"):
+            limit = getattr(self, name)
+            if limit is not None and limit <= 0:
+                raise ValueError(f"{name} must be None or positive, got {limit}")
+
+    @property
+    def limits_dispatch(self) -> bool:
+        """Whether some callbacks may have to wait for another poll."""
+        return self.max_dispatch_interval is not None or self.max_dispatch_callbacks is not None
+
+    def choose_backend(self) -> Callable[[], Backend]:
+        """Return the first backend, in libevent's order, that nothing speaks against.
+
+        Raises:
+            NoBackendError: All were avoided, switched off by the environment, or lack a feature.
+
+        Source: ``event_base_new_with_config``.
+        """
+        environment = self._trusted_environment()
+        for backend in BACKENDS:
+            if backend.name in self.avoid or f"EVENT_NO{backend.name.upper()}" in environment:
+                continue
+            if backend.features & self.require != self.require:
+                continue
+            if "EVENT_SHOW_METHOD" in environment:
+                log(LOG_MSG, f"evkit is using: {backend.name}")
+            return backend
+        raise NoBackendError(
+            f"no backend with features {feature_bits(self.require)} is left of {supported_methods()}: "
+            f"avoided {sorted(self.avoid)}; unset EVENT_NO… in the environment or require less"
+        )
+
+    def _trusted_environment(self) -> Mapping[str, str]:
+        # A set-uid program must not take orders from whoever started it.
+        if self.flags & BASE_IGNORE_ENV or os.geteuid() != os.getuid():
+            return {}
+        return self.environment

@@ -1,0 +1,302 @@
+"""`Event`: one thing to wait for, its callback, and the state machine between the two.
+
+Also `QueueEntry`, the one kind of thing that the loop's queues hold, and `Deferred`, a callback without an event.
+Everything that needs other events (the maps, the timers, the queues) is the base's.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from evkit.core.flags import (
+    EV_CLOSED,
+    EV_ET,
+    EV_PERSIST,
+    EV_READ,
+    EV_SIGNAL,
+    EV_TIMEOUT,
+    EV_WRITE,
+    event_bits,
+)
+from evkit.core.timers import NEVER, CommonTimeout, Entry
+from evkit.errors import LoopError
+
+if TYPE_CHECKING:
+    from evkit.core.base import EventBase
+
+# States of a queue entry, of which several hold at once (EVLIST_… in libevent). Whether a deadline is waited for is
+# told by the deadline itself.
+INSERTED: Final = 0x02
+ACTIVE: Final = 0x08
+INTERNAL: Final = 0x10
+ACTIVE_LATER: Final = 0x20
+STALE: Final = 0x40  # it stands in a queue without meaning it any more
+
+_IO: Final = EV_READ | EV_WRITE | EV_CLOSED
+_WAITED_FOR: Final = _IO | EV_SIGNAL
+_KNOWN: Final = _WAITED_FOR | EV_TIMEOUT | EV_PERSIST | EV_ET
+
+EventCallback = Callable[["Event", int], object]
+
+
+class QueueEntry:
+    """What stands in a queue of the loop: it has a priority and can be run.
+
+    Attributes:
+        base: The `EventBase` it belongs to.
+        priority: Index of its queue, 0 the most urgent.
+        flags: ``INSERTED`` … ``STALE``.
+    """
+
+    __slots__ = ("base", "flags", "priority")
+
+    def __init__(self, base: "EventBase", priority: int) -> None:
+        self.base = base
+        self.flags = 0
+        self.priority = priority
+
+    def run(self) -> None:
+        """Do what was queued. The loop has taken the entry off its queue and cleared ``ACTIVE``."""
+        raise NotImplementedError
+
+    def withdraw(self) -> None:
+        """Leave the queue, if in one. To take it out of the middle would cost a search; the loop drops it instead."""
+        if self.flags & (ACTIVE | ACTIVE_LATER):
+            self.flags = self.flags & ~(ACTIVE | ACTIVE_LATER) | STALE
+
+
+class Deferred(QueueEntry):
+    """A callback that runs from the loop soon, once, however often it was scheduled before that.
+
+    Source: ``event_deferred_cb_init_``.
+    """
+
+    __slots__ = ("_callback",)
+
+    def __init__(self, base: "EventBase", callback: Callable[[], object], priority: int) -> None:
+        super().__init__(base, priority)
+        self._callback = callback
+
+    def __repr__(self) -> str:
+        state = "active" if self.flags & (ACTIVE | ACTIVE_LATER) else "idle"
+        return f"<Deferred {self._callback!r} {state}>"
+
+    def schedule(self) -> bool:
+        """Run soon; return whether it was not scheduled already."""
+        return self.base.queues.schedule(self)
+
+    def cancel(self) -> None:
+        """Don't run."""
+        self.withdraw()
+
+    def run(self) -> None:
+        """See `QueueEntry.run`."""
+        self._callback()
+
+
+class Event(QueueEntry):
+    """A descriptor, a time-out, or both, to wait for; made by `EventBase.event` and `EventBase.timer`.
+
+    The event is waited for from `add` until it fires, or until `delete` where ``EV_PERSIST`` is among its flags. Its
+    callback may add, delete or activate anything, the event itself included.
+
+    Attributes:
+        fd: The descriptor, the signal's number, or -1.
+        events: The ``EV_…`` flags that it was made with.
+        callback: ``callback(event, what)``, where ``what`` tells what happened.
+        interval: Seconds after which a persistent event times out again; ``None``: it has no time-out.
+        deadline: When it times out, on the base's monotonic clock; infinite when it does not.
+        result: While it is active: what happened.
+    """
+
+    __slots__ = ("callback", "common", "deadline", "events", "fd", "heap_entry", "interval", "result")
+
+    def __init__(self, base: "EventBase", fd: int, events: int, callback: EventCallback) -> None:
+        super().__init__(base, base.npriorities // 2)
+        self.fd = fd
+        self.events = events
+        self.callback = callback
+        self.interval: float | None = None
+        self.deadline = NEVER
+        self.heap_entry: Entry | None = None
+        self.common: CommonTimeout | None = None
+        self.result = 0
+
+    @staticmethod
+    def check(fd: int, events: int) -> None:
+        """Refuse what no event can be.
+
+        Raises:
+            ValueError: Says which flags do not go together.
+        """
+        if events & ~_KNOWN:
+            raise ValueError(f"events has unknown bits: {events:#x}; expected EV_READ, EV_WRITE, …")
+        if events & EV_SIGNAL and events & _IO:
+            raise ValueError(f"an event waits for a signal or for a descriptor, got {event_bits(events)}")
+        if events & _IO and fd < 0:
+            raise ValueError(f"{event_bits(events)} needs an open descriptor, got {fd}")
+
+    @property
+    def internal(self) -> bool:
+        """Whether the event is evkit's own: it keeps no loop alive and counts nowhere."""
+        return bool(self.flags & INTERNAL)
+
+    def __repr__(self) -> str:
+        where = f"signal={self.fd}" if self.events & EV_SIGNAL else f"fd={self.fd}"
+        parts = [f"<Event {where} {event_bits(self.events)}"]
+        if self.flags & INSERTED:
+            parts.append("added")
+        if self.flags & (ACTIVE | ACTIVE_LATER):
+            parts.append(f"active={event_bits(self.result)}")
+        if self.deadline != NEVER:
+            parts.append(f"deadline={self.deadline - self.base.now():+.3g}s")
+        return " ".join(parts) + ">"
+
+    def add(self, timeout: float | CommonTimeout | None = None) -> None:
+        """Wait for the event, and at most ``timeout`` seconds for it.
+
+        An event that is added already keeps what it waits for; a time-out given replaces its time-out, and ``None``
+        leaves that alone (`remove_timer` takes it away). All or nothing: when this raises, nothing has changed.
+
+        Args:
+            timeout: Seconds >= 0, or what `EventBase.init_common_timeout` returned.
+
+        Raises:
+            ValueError: The time-out is negative, not a number, or another base's.
+            OSError: The backend refuses the descriptor.
+            LoopError: The base is closed.
+
+        Source: ``event_add``.
+        """
+        base = self.base
+        if base.closed:
+            raise LoopError("add() on an event of a closed event base")
+        seconds = None if timeout is None else base.check_timeout(timeout)
+        if self.events & _WAITED_FOR and not self.flags & (INSERTED | ACTIVE | ACTIVE_LATER):
+            base.insert(self)
+            self.flags |= INSERTED
+        if seconds is not None:
+            self._set_timer(seconds, timeout if isinstance(timeout, CommonTimeout) else None)
+
+    def _set_timer(self, seconds: float, queue: CommonTimeout | None) -> None:
+        if self.flags & ACTIVE and self.result & EV_TIMEOUT:
+            self.withdraw()  # it is about to be called for a time-out that no longer holds
+        self.interval = seconds if self.events & EV_PERSIST else None
+        self.base.timers.set(self, self.base.now() + seconds, queue)
+
+    def delete(self) -> None:
+        """Stop waiting; if the event is active, its callback is not called. Harmless when nothing was added.
+
+        Source: ``event_del``.
+        """
+        if self.flags & INSERTED:
+            self.flags &= ~INSERTED
+            self.base.remove(self)
+        self.remove_timer()
+        self.withdraw()
+
+    def remove_timer(self) -> None:
+        """Take the time-out away and keep waiting for the rest. Source: ``event_remove_timer``."""
+        self.interval = None
+        if self.deadline != NEVER:
+            self.base.timers.clear(self)
+
+    def activate(self, what: int, ncalls: int = 1) -> None:
+        """Let the callback be called from the loop with ``what``, whether the event is added or not.
+
+        Args:
+            what: ``EV_…`` bits; on an event that is active already they join those that are there.
+            ncalls: How often to call; only events for signals are called more than once.
+
+        Source: ``event_active``.
+        """
+        flags = self.flags
+        if flags & (ACTIVE | ACTIVE_LATER):
+            self.result |= what
+            self._add_calls(ncalls)
+            if flags & ACTIVE_LATER:
+                self.withdraw()
+                self.base.queues.enqueue(self)
+            return
+        self.result = what
+        self._add_calls(ncalls)
+        self.base.queues.enqueue(self)
+
+    def pending(self, mask: int = _WAITED_FOR | EV_TIMEOUT) -> int:
+        """Return the bits of ``mask`` that are waited for or active now. Source: ``event_pending``."""
+        bits = self.events & _WAITED_FOR if self.flags & INSERTED else 0
+        if self.flags & (ACTIVE | ACTIVE_LATER):
+            bits |= self.result
+        if self.deadline != NEVER:
+            bits |= EV_TIMEOUT
+        return bits & mask & (_WAITED_FOR | EV_TIMEOUT)
+
+    def set_priority(self, priority: int) -> None:
+        """Choose the queue, 0 the most urgent.
+
+        Raises:
+            ValueError: The event is active, or the base has no such queue.
+
+        Source: ``event_priority_set``.
+        """
+        if self.flags & (ACTIVE | ACTIVE_LATER):
+            raise ValueError(f"the priority of an active event can't be changed: {self!r}")
+        if not 0 <= priority < self.base.npriorities:
+            raise ValueError(f"priority must be 0 to {self.base.npriorities - 1}, got {priority}")
+        self.priority = priority
+
+    def collect_due(self, now: float, due: "list[tuple[Event, float]]") -> None:  # noqa: ARG002 - the heap has looked
+        """See `evkit.core.timers.Timed.collect_due`."""
+        due.append((self, self.deadline))
+        self.deadline = NEVER
+
+    def run(self) -> None:
+        """See `QueueEntry.run`. Source: ``event_persist_closure``, ``event_process_active_single_queue``."""
+        what = self.result
+        if not self.events & EV_PERSIST:
+            self.delete()
+        elif self.interval is not None and not what & EV_TIMEOUT:
+            # Something happened in time: the time-out starts anew.
+            deadline = (self.base.pass_time or self.base.now()) + self.interval
+            if self.common is None:
+                self.deadline = deadline  # only ever later than it was, so the heap need not hear of it
+            else:
+                self.base.timers.set(self, deadline, self.common)
+        self.callback(self, what)
+
+    def _add_calls(self, ncalls: int) -> None:
+        """Only a signal's event is called several times."""
+
+
+class SignalEvent(Event):
+    """An `Event` for a signal: called once for each delivery. Made by `EventBase.signal`."""
+
+    __slots__ = ("_deleted", "_ncalls")
+
+    def __init__(self, base: "EventBase", signum: int, events: int, callback: EventCallback) -> None:
+        super().__init__(base, signum, events, callback)
+        self._ncalls = 0
+        self._deleted = False  # since the series of calls that runs now began
+
+    def _add_calls(self, ncalls: int) -> None:
+        self._ncalls += ncalls
+
+    def withdraw(self) -> None:
+        """See `QueueEntry.withdraw`; ends the series of calls too, also from within one of them."""
+        self._ncalls = 0
+        self._deleted = True
+        super().withdraw()
+
+    def run(self) -> None:
+        """See `QueueEntry.run`. Source: ``event_signal_closure``."""
+        what, ncalls = self.result, self._ncalls
+        self._ncalls = 0
+        if not self.events & EV_PERSIST:
+            self.delete()
+        self._deleted = False
+        for _ in range(ncalls):
+            try:
+                self.callback(self, what)
+            except Exception as exception:
+                self.base.escaped(exception, self)  # the deliveries after it count all the same
+            if self._deleted or self.base.got_break:
+                return

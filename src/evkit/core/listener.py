@@ -1,0 +1,223 @@
+"""`Listener`: accepts connections and hands each to a callback.
+
+When descriptors run out it pauses, says so once, and comes back by itself: a listening socket that stays readable
+must not keep the loop busy. Knows nothing of what is done with a connection.
+"""
+
+import socket
+from collections.abc import Callable
+from errno import ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM
+from typing import TYPE_CHECKING, Final
+
+from evkit.core.event import Event
+from evkit.core.flags import EV_PERSIST, EV_READ
+from evkit.core.log import LOG_WARN, log
+from evkit.core.net import Address, bound_socket, close_bound_socket, format_address
+
+if TYPE_CHECKING:
+    from evkit.core.base import EventBase
+
+DEFAULT_BACKLOG: Final = 1024
+"""libevent says 128; a busy server loses connections with that while one pass of the loop takes its time."""
+_EXHAUSTED: Final = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
+_PAUSE: Final = 0.1
+"""Seconds before an exhausted listener tries again."""
+_ACCEPTS_PER_EVENT: Final = 128
+"""A flood of connections must not keep those that are there from being served."""
+
+AcceptCallback = Callable[["Listener", socket.socket, object], object]
+"""``callback(listener, sock, address)``."""
+AcceptErrorCallback = Callable[["Listener", OSError], object]
+
+
+class Listener:
+    """A listening socket on an event base.
+
+    Args:
+        base: The event base to run on.
+        callback: ``callback(listener, sock, address)`` gets each connection and owns its socket.
+        sock: A bound stream socket. The listener owns it from now on.
+        backlog: For ``listen``; ``None``: the socket listens already.
+        leave_blocking: Leave accepted sockets blocking (``LEV_OPT_LEAVE_SOCKETS_BLOCKING``).
+        close_on_free: Close the socket with the listener (``LEV_OPT_CLOSE_ON_FREE``).
+        disabled: Accept nothing before `enable` (``LEV_OPT_DISABLED``).
+
+    Attributes:
+        socket: The listening socket.
+        error_callback: ``error(listener, exception)`` hears of what ``accept`` failed with; ``None``: a log line.
+        address: What it listens on, as ``127.0.0.1:8080`` or ``unix:/path``.
+        enabled: Whether it is to accept connections.
+        closed: Whether `close` was called.
+
+    Source: ``evconnlistener_new``. Descriptors are close-on-exec always, as everywhere in Python.
+    """
+
+    __slots__ = (
+        "_callback",
+        "_close_on_free",
+        "_event",
+        "_leave_blocking",
+        "_paused",
+        "_reported",
+        "_retry",
+        "address",
+        "base",
+        "closed",
+        "enabled",
+        "error_callback",
+        "socket",
+    )
+
+    def __init__(
+        self,
+        base: "EventBase",
+        callback: AcceptCallback | None,
+        sock: socket.socket,
+        *,
+        backlog: int | None = DEFAULT_BACKLOG,
+        leave_blocking: bool = False,
+        close_on_free: bool = True,
+        disabled: bool = False,
+    ) -> None:
+        self.base = base
+        self.socket = sock
+        self.error_callback: AcceptErrorCallback | None = None
+        self.enabled = False
+        self._callback = callback
+        self._leave_blocking = leave_blocking
+        self._close_on_free = close_on_free
+        self._paused = False  # until the retry timer fires
+        self._reported = False  # what is wrong was said, and is not over
+        self.closed = False
+        if backlog is not None:
+            sock.listen(backlog)
+        sock.setblocking(False)
+        self.address = format_address(sock.getsockname())
+        self._event = Event(base, sock.fileno(), EV_READ | EV_PERSIST, self._on_readable)
+        self._retry = base.timer(self._on_retry)
+        if not disabled:
+            self.enable()
+
+    @classmethod
+    def bind(
+        cls,
+        base: "EventBase",
+        callback: AcceptCallback | None,
+        address: Address,
+        *,
+        reuseable: bool = True,
+        reuseable_port: bool = False,
+        ipv6_only: bool = False,
+        backlog: int = DEFAULT_BACKLOG,
+        disabled: bool = False,
+    ) -> "Listener":
+        """Make a listening socket on ``address``.
+
+        Args:
+            base: The event base to run on.
+            callback: As in the constructor.
+            address: ``(ip, port)``, port 0 for any free one, or the path of a unix socket.
+            reuseable: Bind although connections of an earlier run linger (``LEV_OPT_REUSEABLE``).
+            reuseable_port: Share the port with other processes (``LEV_OPT_REUSEABLE_PORT``).
+            ipv6_only: Take no IPv4 on ``::`` (``LEV_OPT_BIND_IPV6ONLY``).
+            backlog: For ``listen``.
+            disabled: As in the constructor.
+
+        Raises:
+            OSError: The address is in use, not here, or not allowed.
+            ValueError: The host is a name.
+
+        Source: ``evconnlistener_new_bind``.
+        """
+        sock = bound_socket(address, reuseable=reuseable, reuseable_port=reuseable_port, ipv6_only=ipv6_only)
+        try:
+            return cls(base, callback, sock, backlog=backlog, disabled=disabled)
+        except BaseException:
+            sock.close()
+            raise
+
+    def __repr__(self) -> str:
+        state = (
+            "closed"
+            if self.closed
+            else "paused"
+            if self._paused
+            else "enabled"
+            if self.enabled
+            else "disabled"
+        )
+        return f"<Listener {self.address} {state}>"
+
+    def set_callback(self, callback: AcceptCallback | None) -> None:
+        """Replace the callback; ``None`` stops accepting until there is one. Source: ``evconnlistener_set_cb``."""
+        self._callback = callback
+        self._apply()
+
+    def enable(self) -> None:
+        """Accept connections. Source: ``evconnlistener_enable``."""
+        self.enabled = True
+        self._apply()
+
+    def disable(self) -> None:
+        """Accept none; the system queues them up to the backlog. Source: ``evconnlistener_disable``."""
+        self.enabled = False
+        self._apply()
+
+    def close(self) -> None:
+        """Listen no more; the file of a unix socket is removed. Source: ``evconnlistener_free``."""
+        if self.closed:
+            return
+        self.closed = True
+        self._apply()
+        self._retry.delete()
+        if self._close_on_free:
+            close_bound_socket(self.socket)
+
+    def _apply(self) -> None:
+        if self.enabled and self._callback is not None and not self._paused and not self.closed:
+            self._event.add()
+        else:
+            self._event.delete()
+
+    def _on_readable(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        for _ in range(_ACCEPTS_PER_EVENT):
+            if not self._event.pending():
+                return  # the callback has disabled or closed us
+            try:
+                sock, address = self.socket.accept()
+            except (BlockingIOError, InterruptedError):
+                self._reported = False
+                return
+            except OSError as error:
+                if error.errno == ECONNABORTED:
+                    continue  # it gave up while it waited
+                self._accept_failed(error)
+                return
+            sock.setblocking(self._leave_blocking)
+            self._hand_over(sock, address)
+
+    def _hand_over(self, sock: socket.socket, address: object) -> None:
+        try:
+            self._callback(self, sock, address)  # type: ignore[misc]  # without one the event is not added
+        except Exception as exception:
+            sock.close()
+            self.base.escaped(exception, self)
+
+    def _accept_failed(self, error: OSError) -> None:
+        """Pause where trying again at once would fail again, and say so, the first time."""
+        if error.errno in _EXHAUSTED:
+            self._paused = True
+            self._apply()
+            self._retry.add(_PAUSE)
+        if self.error_callback is not None:
+            try:
+                self.error_callback(self, error)
+            except Exception as exception:
+                self.base.escaped(exception, self)
+        elif not self._reported:
+            log(LOG_WARN, f"{self.address}: accept failed: {error}; trying again every {_PAUSE:g} s")
+        self._reported = True
+
+    def _on_retry(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        self._paused = False
+        self._apply()

@@ -1,0 +1,74 @@
+"""Where evkit's own words go: one callback for log lines and one for faults that evkit cannot survive.
+
+Nothing here knows what is logged, or by whom. The default hands each line to Python's ``logging`` under the name
+``evkit``, imported only when there is something to say.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from evkit.errors import LoopError
+
+LOG_DEBUG: Final = 0
+LOG_MSG: Final = 1
+LOG_WARN: Final = 2
+LOG_ERR: Final = 3
+
+LogCallback = Callable[[int, str], None]
+FatalCallback = Callable[[str], None]
+
+
+def _to_logging(severity: int, message: str) -> None:
+    try:
+        import logging  # 10 ms that a program which never logs does not pay
+    except (
+        ImportError,
+        OSError,
+    ):  # no descriptor is left to read it with: evkit may be about to say just that
+        os.write(2, f"evkit: {message}\n".encode("utf-8", "backslashreplace"))
+        return
+    levels = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+    logging.getLogger("evkit").log(levels[severity], "%s", message)
+
+
+_log: LogCallback = _to_logging
+_fatal: FatalCallback | None = None
+
+
+def set_log_callback(callback: LogCallback | None) -> None:
+    """Send evkit's log lines to ``callback(severity, message)``; ``None`` restores the default.
+
+    Args:
+        callback: Gets ``LOG_DEBUG`` … ``LOG_ERR`` and one message, which may span lines. It must not call evkit.
+
+    Source: ``event_set_log_callback``.
+    """
+    global _log  # noqa: PLW0603 - one log per process, as libevent's
+    _log = callback or _to_logging
+
+
+def set_fatal_callback(callback: FatalCallback | None) -> None:
+    """Call ``callback(message)`` before `LoopError` is raised for a fault inside evkit; ``None``: no call.
+
+    Source: ``event_set_fatal_callback``, where the default ends the process; here the error is an exception.
+    """
+    global _fatal  # noqa: PLW0603 - as above
+    _fatal = callback
+
+
+def log(severity: int, message: str) -> None:
+    """Say one thing."""
+    _log(severity, message)
+
+
+def fatal(message: str, cause: BaseException | None = None) -> NoReturn:
+    """Report a fault after which the event base cannot go on.
+
+    Raises:
+        LoopError: Always, unless the fatal callback raises something of its own.
+    """
+    _log(LOG_ERR, message)
+    if _fatal is not None:
+        _fatal(message)
+    raise LoopError(message) from cause

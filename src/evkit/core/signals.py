@@ -1,0 +1,199 @@
+"""From the kernel's signals to events: one wake-up descriptor a process, from which every base with signals reads.
+
+Python lets a process have one wake-up descriptor (``signal.set_wakeup_fd``), and only its main thread may set it. So
+there is one `SignalHub`; the base that reads a number first hands it to all that asked for it. What was there before
+(handlers and wake-up descriptor) comes back when the last event for it is deleted. `SignalMap` is the part of one base.
+"""
+
+import signal
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+from evkit.core.event import Event
+from evkit.core.flags import EV_SIGNAL
+from evkit.core.log import LOG_WARN, log
+from evkit.errors import LoopError
+
+if TYPE_CHECKING:
+    from evkit.core.base import EventBase
+
+Delivery = Callable[[int, int], None]
+"""``deliver(signum, count)``; may be called from a thread that is not the loop's own."""
+
+_PreviousHandler = Callable[[int, FrameType | None], Any] | int | None
+
+
+def _ignore(signum: int, frame: FrameType | None) -> None:
+    """Stand in as the handler: the C part of Python has written the number to the wake-up descriptor already."""
+
+
+class SignalHub:
+    """The process's signals, and who wants them.
+
+    Source: ``evsig_add_`` and its kin, where only the base that asked last gets any signal at all.
+    """
+
+    def __init__(self) -> None:
+        self._pair: tuple[socket.socket, socket.socket] | None = None
+        self._previous_fd = -1
+        self._previous: dict[int, _PreviousHandler] = {}
+        self._wanted: dict[int, list[Delivery]] = {}
+
+    def open(self) -> int:
+        """Return the descriptor that becomes readable when a signal has come; see `read`.
+
+        Raises:
+            LoopError: Not called from the main thread.
+        """
+        if self._pair is None:
+            _require_main_thread()
+            reader, writer = socket.socketpair()
+            reader.setblocking(False)
+            writer.setblocking(False)
+            self._pair = (reader, writer)
+            self._previous_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        return self._pair[0].fileno()
+
+    def add(self, signum: int, deliver: Delivery) -> None:
+        """Hand deliveries of ``signum`` to ``deliver`` from now on.
+
+        Raises:
+            LoopError: Not called from the main thread.
+            OSError: The signal can't be caught, as SIGKILL.
+            ValueError: There is no such signal.
+        """
+        if signum not in self._wanted:
+            _require_main_thread()
+            self._previous[signum] = signal.signal(signum, _ignore)
+            signal.siginterrupt(signum, False)
+        self._wanted.setdefault(signum, []).append(deliver)
+
+    def remove(self, signum: int, deliver: Delivery) -> None:
+        """Undo one `add`; with the last for a signal its previous handler comes back."""
+        users = self._wanted[signum]
+        users.remove(deliver)
+        if users:
+            return
+        del self._wanted[signum]
+        self._restore_handler(signum)
+        if not self._wanted:
+            self._restore_fd()
+
+    def read(self) -> None:
+        """Hand on what has come."""
+        if self._pair is None:
+            return
+        try:
+            numbers = self._pair[0].recv(4096)
+        except BlockingIOError:
+            return  # another base was quicker
+        for signum, count in Counter(numbers).items():
+            for deliver in tuple(self._wanted.get(signum, ())):
+                deliver(signum, count)
+
+    def _restore_handler(self, signum: int) -> None:
+        previous = self._previous.pop(signum)
+        if threading.current_thread() is not threading.main_thread():
+            log(
+                LOG_WARN,
+                f"the handler of signal {signum} can be restored by the main thread only; it stays as it is",
+            )
+            return
+        # None: the handler was set by C code, which Python can't put back.
+        signal.signal(signum, signal.SIG_DFL if previous is None else previous)
+
+    def _restore_fd(self) -> None:
+        if self._pair is None or threading.current_thread() is not threading.main_thread():
+            return
+        signal.set_wakeup_fd(self._previous_fd)
+        for end in self._pair:
+            end.close()
+        self._pair = None
+
+
+def _require_main_thread() -> None:
+    if threading.current_thread() is not threading.main_thread():
+        raise LoopError(
+            "signals can be caught from the main thread only (a rule of Python's); add the event for the signal there"
+        )
+
+
+HUB: Final = SignalHub()
+"""The process's own."""
+
+
+class SignalMap:
+    """Signal numbers to the events of one base, newest first.
+
+    Attributes:
+        count: Events in the map.
+    """
+
+    __slots__ = ("_base", "_readable", "_signals", "count")
+
+    def __init__(self, base: "EventBase") -> None:
+        self._base = base
+        self._signals: dict[int, list[Event]] = {}
+        self._readable: Event | None = None
+        self.count = 0
+
+    def add(self, event: Event) -> None:
+        """Wait for the signal of ``event``.
+
+        Raises:
+            LoopError: Not called from the main thread.
+            OSError: The signal can't be caught.
+            ValueError: There is no such signal.
+
+        Source: ``evmap_signal_add_``.
+        """
+        signum = event.fd
+        if signum not in self._signals:
+            HUB.add(signum, self._deliver)
+            try:
+                if self._readable is None:
+                    self._readable = self._base.add_internal(HUB.open(), self._on_readable)
+            except BaseException:
+                HUB.remove(signum, self._deliver)
+                raise
+            self._signals[signum] = []
+        self._signals[signum].insert(0, event)
+        self.count += 1
+
+    def remove(self, event: Event) -> None:
+        """Wait for it no longer. Source: ``evmap_signal_del_``."""
+        signum = event.fd
+        events = self._signals[signum]
+        events.remove(event)
+        self.count -= 1
+        if events:
+            return
+        del self._signals[signum]
+        if not self._signals and self._readable is not None:
+            self._readable.delete()
+            self._readable = None
+        HUB.remove(signum, self._deliver)
+
+    def close(self) -> None:
+        """Delete all events, so that the handlers of before come back."""
+        for events in tuple(self._signals.values()):
+            for event in tuple(events):
+                event.delete()
+
+    def _on_readable(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        HUB.read()
+
+    def _deliver(self, signum: int, count: int) -> None:
+        """Hear of a signal, in whichever thread has read it."""
+        if self._base.in_thread():
+            self._activate(signum, count)
+        else:
+            self._base.call_soon_threadsafe(self._activate, signum, count)
+
+    def _activate(self, signum: int, count: int) -> None:
+        for event in self._signals.get(signum, ()):
+            event.activate(EV_SIGNAL, count)

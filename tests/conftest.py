@@ -1,0 +1,95 @@
+"""Fixtures for whatever runs on an event base: one per backend, and one in whose world nothing is real."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from evkit.core.base import EventBase
+from evkit.core.config import EventConfig, supported_methods
+from evkit.core.flags import BASE_IGNORE_ENV
+from evkit.testing import FakeBase, ManualClock, base_with_fakes
+
+
+def raise_escaped(escaped: list[Exception]) -> None:
+    """Let an assertion that failed inside a callback fail its test."""
+    if escaped:
+        raise escaped[0]
+
+
+@pytest.fixture(params=supported_methods())
+def method(request: pytest.FixtureRequest) -> str:
+    """The name of each backend in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def config(method: str) -> Callable[..., EventConfig]:
+    """Make a configuration with that backend and further wishes."""
+    avoid = [name for name in supported_methods() if name != method]
+
+    def make(flags: int = 0, **limits: Any) -> EventConfig:
+        return EventConfig(avoid=avoid, flags=flags | BASE_IGNORE_ENV, **limits)
+
+    return make
+
+
+@pytest.fixture
+def base(config: Callable[..., EventConfig]) -> Iterator[EventBase]:
+    """An event base on each backend; what escapes from a callback fails the test, unless it sets its own handler."""
+    escaped: list[Exception] = []
+    with EventBase(config()) as base:
+        base.exception_handler = lambda exception, _source: escaped.append(exception)
+        yield base
+    raise_escaped(escaped)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """The clock of `manual_base`."""
+    return ManualClock()
+
+
+@pytest.fixture
+def manual_base(config: Callable[..., EventConfig], clock: ManualClock) -> Iterator[EventBase]:
+    """As `base`, with time that the test moves: a wait would be a real one, so run it with ``EVLOOP_NONBLOCK``."""
+    escaped: list[Exception] = []
+    with EventBase(config(), clock=clock) as base:
+        base.exception_handler = lambda exception, _source: escaped.append(exception)
+        yield base
+    raise_escaped(escaped)
+
+
+@pytest.fixture
+def fakes() -> Iterator[FakeBase]:
+    """A base on a fake backend, which moves its manual clock by itself and waits for nothing."""
+    escaped: list[Exception] = []
+    fakes = base_with_fakes()
+    with fakes.base as base:
+        base.exception_handler = lambda exception, _source: escaped.append(exception)
+        yield fakes
+    raise_escaped(escaped)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two connected sockets that do not block."""
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    right.setblocking(False)
+    with left, right:
+        yield left, right
+
+
+@pytest.fixture
+def open_descriptors() -> Iterator[None]:
+    """Fail the test if it leaves a descriptor open. Ask for it before what opens them."""
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc")
+    before = set(os.listdir("/proc/self/fd"))
+    yield
+    left = set(os.listdir("/proc/self/fd"))
+    assert len(left) == len(before)

@@ -1,0 +1,421 @@
+"""Who runs next: priorities and starvation, limits on one pass, deferred callbacks, copies that are stale."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from evkit.core.base import EventBase
+from evkit.core.config import EventConfig
+from evkit.core.event import Deferred, Event
+from evkit.core.flags import (
+    COUNT_ACTIVE,
+    EV_PERSIST,
+    EV_READ,
+    EV_TIMEOUT,
+    EVLOOP_NONBLOCK,
+    EVLOOP_ONCE,
+)
+from evkit.errors import LoopError
+from evkit.testing import FakeBase, ManualClock
+
+ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
+FD = 10**6  # no real descriptor: for the fake backend
+MakeConfig = Callable[..., EventConfig]
+
+
+def activated(base: EventBase, priority: int, callback: Callable[[Event, int], object]) -> Event:
+    event = base.timer(callback)
+    event.set_priority(priority)
+    event.activate(EV_TIMEOUT)
+    return event
+
+
+def note(log: list[str], word: str) -> Callable[[Event, int], None]:
+    return lambda _event, _what: log.append(word)
+
+
+def log_polls(base: EventBase, log: list[str]) -> None:
+    base.check(lambda _watcher, _timeout: log.append("poll"))
+
+
+class TestPriorities:
+    def test_one_pass_runs_the_most_urgent_queue_only(self, base: EventBase) -> None:
+        base.priority_init(3)
+        log: list[str] = []
+        log_polls(base, log)
+        for priority in (2, 0, 1, 0, 2):
+            activated(base, priority, note(log, str(priority)))
+        base.dispatch()
+        assert log == ["poll", "0", "0", "poll", "1", "poll", "2", "2"]
+
+    def test_less_urgent_starve_while_there_is_more_urgent_work(self, base: EventBase) -> None:
+        base.priority_init(2)
+        log: list[str] = []
+
+        def again(event: Event, what: int) -> None:
+            log.append("urgent")
+            if log.count("urgent") < 50:
+                event.activate(what)
+                base.loopcontinue()
+
+        activated(base, 1, note(log, "starved"))
+        activated(base, 0, again)
+        log_polls(base, [])
+        base.dispatch()
+        assert log == ["urgent"] * 50 + ["starved"]
+
+    def test_more_urgent_activation_makes_the_loop_poll_first(self, base: EventBase) -> None:
+        base.priority_init(2)
+        log: list[str] = []
+        urgent = base.timer(note(log, "urgent"))
+        urgent.set_priority(0)
+
+        def call_for_help(_event: Event, _what: int) -> None:
+            log.append("calls")
+            urgent.activate(EV_TIMEOUT)
+
+        log_polls(base, log)
+        activated(base, 1, call_for_help)
+        activated(base, 1, note(log, "rest"))
+        base.dispatch()
+        assert log == ["poll", "calls", "poll", "urgent", "poll", "rest"]
+
+    def test_less_urgent_activation_does_not(self, base: EventBase) -> None:
+        base.priority_init(2)
+        log: list[str] = []
+        log_polls(base, log)
+        activated(base, 0, lambda _event, _what: activated(base, 1, note(log, "less urgent")))
+        activated(base, 0, note(log, "rest"))
+        base.dispatch()
+        assert log == ["poll", "rest", "poll", "less urgent"]
+
+    def test_queue_with_evkits_own_events_only_does_not_stop_the_search(self, fakes: FakeBase) -> None:
+        log: list[str] = []
+        fakes.base.add_internal(FD, note(log, "internal"))
+        fakes.base.priority_init(2)
+        log_polls(fakes.base, log)
+        activated(fakes.base, 1, note(log, "user's"))
+        fakes.backend.ready(FD, EV_READ)
+        fakes.base.dispatch()
+        assert log == ["poll", "internal", "user's"]
+
+    def test_first_come_first_served_within_a_queue(self, base: EventBase) -> None:
+        log: list[str] = []
+        for number in range(10):
+            activated(base, 0, note(log, str(number)))
+        base.dispatch()
+        assert log == list("0123456789")
+
+    def test_events_from_a_poll_join_those_that_wait(self, fakes: FakeBase) -> None:
+        log: list[str] = []
+        fakes.base.event(FD, EV_READ, note(log, "descriptor")).add()
+        fakes.backend.ready(FD, EV_READ)
+        activated(fakes.base, 0, note(log, "waited"))
+        fakes.base.dispatch()
+        assert log == ["waited", "descriptor"]
+
+
+class TestLimits:
+    @pytest.fixture
+    def limited(self, config: MakeConfig, clock: ManualClock) -> Iterator[Callable[..., EventBase]]:
+        bases: list[EventBase] = []
+
+        def make(priorities: int = 1, **limits: float) -> EventBase:
+            base = EventBase(config(**limits), clock=clock)
+            base.priority_init(priorities)
+            bases.append(base)
+            return base
+
+        yield make
+        for base in bases:
+            base.close()
+
+    def test_callbacks(self, limited: Callable[..., EventBase]) -> None:
+        base = limited(max_dispatch_callbacks=2)
+        log: list[str] = []
+        log_polls(base, log)
+        for number in range(5):
+            activated(base, 0, note(log, str(number)))
+        base.dispatch()
+        assert log == ["poll", "0", "1", "poll", "2", "3", "poll", "4"]
+
+    def test_interval(self, limited: Callable[..., EventBase], clock: ManualClock) -> None:
+        base = limited(max_dispatch_interval=1.0)
+        log: list[str] = []
+        log_polls(base, log)
+
+        def slow(number: int) -> Callable[[Event, int], None]:
+            def callback(_event: Event, _what: int) -> None:
+                log.append(str(number))
+                clock.advance(0.4)
+
+            return callback
+
+        for number in range(5):
+            activated(base, 0, slow(number))
+        base.dispatch()
+        assert log == ["poll", "0", "1", "2", "poll", "3", "4"]
+
+    def test_hold_from_a_priority_on(self, limited: Callable[..., EventBase]) -> None:
+        base = limited(priorities=2, max_dispatch_callbacks=1, min_dispatch_priority=1)
+        log: list[str] = []
+        log_polls(base, log)
+        for priority in (0, 0, 1, 1):
+            activated(base, priority, note(log, str(priority)))
+        base.dispatch()
+        assert log == ["poll", "0", "0", "poll", "1", "poll", "1"]
+
+    def test_priority_alone_is_no_limit(self, limited: Callable[..., EventBase]) -> None:
+        base = limited(min_dispatch_priority=0)
+        log: list[str] = []
+        log_polls(base, log)
+        for _ in range(3):
+            activated(base, 0, note(log, "run"))
+        base.dispatch()
+        assert log == ["poll", "run", "run", "run"]
+
+    def test_do_not_make_the_loop_wait(self, limited: Callable[..., EventBase]) -> None:
+        base = limited(max_dispatch_callbacks=1)
+        timeouts: list[float | None] = []
+        base.prepare(lambda _watcher, timeout: timeouts.append(timeout))
+        base.timer(lambda _event, _what: None).add(3600)
+        for _ in range(3):
+            activated(base, 0, lambda _event, _what: None)
+        base.loop(EVLOOP_ONCE)
+        assert timeouts == [0.0, 0.0, 0.0]
+
+    def test_keep_an_event_that_activates_itself_from_starving_the_poll(
+        self, limited: Callable[..., EventBase]
+    ) -> None:
+        base = limited(max_dispatch_callbacks=3)
+        calls: list[str] = []
+        log_polls(base, calls)
+
+        def again(event: Event, what: int) -> None:
+            calls.append("call")
+            if calls.count("poll") < 4:
+                event.activate(what)
+
+        activated(base, 0, again)
+        base.dispatch()
+        assert calls == (["poll"] + ["call"] * 3) * 3 + ["poll", "call"]
+
+    def test_count_the_users_callbacks_only(self, limited: Callable[..., EventBase]) -> None:
+        base = limited(max_dispatch_callbacks=1)
+        log: list[str] = []
+        log_polls(base, log)
+        base.call_soon_threadsafe(log.append, "from a thread")
+        base.dispatch()
+        assert log == ["poll", "from a thread"]
+
+    def test_loopbreak_within_them(self, limited: Callable[..., EventBase]) -> None:
+        base = limited(max_dispatch_callbacks=3)
+        log: list[str] = []
+        activated(base, 0, lambda _event, _what: base.loopbreak())
+        activated(base, 0, note(log, "rest"))
+        assert base.dispatch() is True
+        assert log == []
+
+
+class TestDeferred:
+    def test_33_run_in_this_pass_and_the_rest_in_the_next(self, base: EventBase) -> None:
+        log: list[str] = []
+        log_polls(base, log)
+
+        def many(_event: Event, _what: int) -> None:
+            for _ in range(40):
+                base.call_soon(log.append, "deferred")
+
+        activated(base, 0, many)
+        base.dispatch()
+        assert log == ["poll", *["deferred"] * 33, "poll", *["deferred"] * 7]
+
+    def test_those_put_off_count_in_the_next_pass(self, base: EventBase) -> None:
+        """Ten are put off, and when they run each schedules three: 23 of these still fit into that pass."""
+        log: list[str] = []
+        log_polls(base, log)
+
+        def three(number: int) -> None:
+            log.append("first")
+            if number >= 33:
+                for _ in range(3):
+                    base.call_soon(log.append, "second")
+
+        def many(_event: Event, _what: int) -> None:
+            for number in range(43):
+                base.call_soon(three, number)
+
+        activated(base, 0, many)
+        base.dispatch()
+        assert log == [
+            "poll",
+            *["first"] * 33,
+            "poll",
+            *["first"] * 10,
+            *["second"] * 23,
+            "poll",
+            *["second"] * 7,
+        ]
+
+    def test_endless_rescheduling_does_not_starve_the_poll(self, base: EventBase) -> None:
+        log: list[str] = []
+        log_polls(base, log)
+
+        def again() -> None:
+            log.append("again")
+            if log.count("poll") < 3:
+                entry.schedule()
+
+        entry = base.deferred(again)
+        entry.schedule()
+        base.dispatch()
+        assert log.count("poll") == 3
+        # One was scheduled before the pass, 33 within it.
+        assert log[:36] == ["poll", *["again"] * 34, "poll"]
+
+    def test_scheduling_twice_is_scheduling_once(self, base: EventBase) -> None:
+        log: list[str] = []
+        entry = base.deferred(lambda: log.append("run"))
+        assert entry.schedule() is True
+        assert entry.schedule() is False
+        assert base.num_events(COUNT_ACTIVE) == 1
+        base.dispatch()
+        assert log == ["run"]
+        assert entry.schedule() is True
+        base.dispatch()
+        assert log == ["run", "run"]
+
+    def test_scheduling_twice_when_put_off(self, base: EventBase) -> None:
+        log: list[str] = []
+        for _ in range(33):
+            base.call_soon(int)
+        entry = base.deferred(lambda: log.append("run"))
+        assert entry.schedule() is True
+        assert entry.schedule() is False
+        base.dispatch()
+        assert log == ["run"]
+
+    def test_cancelled_does_not_run(self, base: EventBase) -> None:
+        log: list[str] = []
+        entry = base.deferred(lambda: log.append("run"))
+        entry.cancel()
+        entry.schedule()
+        entry.cancel()
+        assert base.num_events(COUNT_ACTIVE) == 0
+        assert base.dispatch() is False
+        assert log == []
+
+    def test_cancelled_when_put_off(self, base: EventBase) -> None:
+        log: list[str] = []
+        entries = [base.deferred(lambda: log.append("run")) for _ in range(40)]
+        for entry in entries:
+            entry.schedule()
+        for entry in entries[::2]:
+            entry.cancel()
+        assert base.num_events(COUNT_ACTIVE) == 20
+        base.dispatch()
+        assert len(log) == 20
+
+    def test_cancelled_and_scheduled_again_goes_to_the_end(self, base: EventBase) -> None:
+        log: list[str] = []
+        first = base.deferred(lambda: log.append("first"))
+        first.schedule()
+        base.call_soon(log.append, "second")
+        first.cancel()
+        assert first.schedule() is True
+        assert base.num_events(COUNT_ACTIVE) == 2
+        base.dispatch()
+        assert log == ["second", "first"]
+
+    def test_priority(self, base: EventBase) -> None:
+        base.priority_init(3)
+        log: list[str] = []
+        base.deferred(lambda: log.append("2"), 2).schedule()
+        base.deferred(lambda: log.append("0"), 0).schedule()
+        base.call_soon(log.append, "1")
+        base.dispatch()
+        assert log == ["0", "1", "2"]
+
+    def test_is_an_entry_of_its_own(self, base: EventBase) -> None:
+        entry = base.call_soon(int)
+        assert isinstance(entry, Deferred)
+        entry.cancel()
+        assert base.dispatch() is False
+
+    def test_rescheduled_into_the_next_pass_after_the_loop_was_left_early(self, base: EventBase) -> None:
+        """Its cancelled copy is still in the queue of this pass when the new one goes to that of the next."""
+        log: list[str] = []
+        base.call_soon(base.loopbreak)
+        entry = base.deferred(lambda: log.append("run"))
+        entry.schedule()
+        entry.cancel()
+        for _ in range(40):
+            base.call_soon(int)
+        entry.schedule()
+        assert base.dispatch() is True
+        assert base.dispatch() is False
+        assert log == ["run"]
+        assert entry.schedule() is True
+        base.dispatch()
+        assert log == ["run", "run"]
+
+
+class TestCopies:
+    """An entry that is withdrawn leaves a copy behind in its queue, which must never be taken for the entry."""
+
+    def test_descriptor_ready_again_while_its_copy_waits(self, fakes: FakeBase) -> None:
+        """The queue holds the copy, then the killer, then the event: deleted by the killer, it must not run."""
+        base, backend = fakes.base, fakes.backend
+        log: list[str] = []
+        victim = base.event(FD, EV_READ | EV_PERSIST, note(log, "victim"))
+
+        def kill(_event: Event, _what: int) -> None:
+            log.append("killer")
+            victim.delete()
+
+        activated(base, 0, lambda _event, _what: base.loopbreak())
+        activated(base, 0, note(log, "live"))
+        victim.activate(EV_READ)
+        assert base.dispatch() is True
+        victim.delete()
+        victim.add()
+        base.event(FD + 1, EV_READ, kill).add()
+        backend.ready(FD + 1, EV_READ)
+        backend.ready(FD, EV_READ)
+        assert base.dispatch() is False
+        assert log == ["live", "killer"]
+
+    def test_descriptor_ready_again_runs_once(self, fakes: FakeBase) -> None:
+        base = fakes.base
+        log: list[str] = []
+        event = base.event(FD, EV_READ, note(log, "ready"))
+        activated(base, 0, lambda _event, _what: base.loopbreak())
+        activated(base, 0, note(log, "live"))
+        event.activate(EV_READ)
+        base.dispatch()
+        event.delete()
+        event.add()
+        fakes.backend.ready(FD, EV_READ)
+        assert base.dispatch() is False
+        assert log == ["live", "ready"]
+        assert base.num_events(COUNT_ACTIVE) == 0
+
+    def test_copies_alone_are_no_activity(self, base: EventBase) -> None:
+        base.priority_init(3)
+        for priority in range(3):
+            activated(base, priority, lambda _event, _what: None).delete()
+        assert not base.queues
+        assert base.queues.count() == 0
+        base.priority_init(2)
+
+    def test_count_ignores_them(self, base: EventBase) -> None:
+        events = [activated(base, 0, lambda _event, _what: None) for _ in range(6)]
+        for event in events[1::2]:
+            event.delete()
+        assert base.num_events(COUNT_ACTIVE) == 3
+        events[1].activate(EV_READ)
+        assert base.num_events(COUNT_ACTIVE) == 4
+        with pytest.raises(LoopError, match="active"):
+            base.priority_init(2)
+        base.dispatch()
+        assert base.num_events(COUNT_ACTIVE) == 0

@@ -1,0 +1,377 @@
+"""Signals: every delivery is a call, several bases hear, and what was there before comes back."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from evkit.core.base import EventBase
+from evkit.core.config import EventConfig
+from evkit.core.event import Event
+from evkit.core.flags import (
+    COUNT_ADDED,
+    EV_PERSIST,
+    EV_SIGNAL,
+    EV_TIMEOUT,
+    EVLOOP_NONBLOCK,
+    EVLOOP_ONCE,
+)
+from evkit.core.log import LOG_WARN, set_log_callback
+from evkit.core.signals import HUB
+from evkit.errors import LoopError
+
+ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
+SIGNUM = signal.SIGUSR1
+MakeConfig = Callable[..., EventConfig]
+
+
+def note(log: list[int]) -> Callable[[Event, int], None]:
+    return lambda _event, what: log.append(what)
+
+
+def wakeup_fd() -> int:
+    fd = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
+    return fd
+
+
+@pytest.fixture(autouse=True)
+def untouched() -> Iterator[None]:
+    """What a test leaves behind, the next one must not find."""
+    handler, fd = signal.getsignal(SIGNUM), wakeup_fd()
+    yield
+    assert signal.getsignal(SIGNUM) is handler
+    assert wakeup_fd() == fd
+
+
+class TestDelivery:
+    def test_each_one_is_a_call(self, base: EventBase) -> None:
+        log: list[int] = []
+        event = base.signal(SIGNUM, note(log))
+        event.add()
+        for _ in range(5):
+            signal.raise_signal(SIGNUM)
+        base.loop(EVLOOP_NONBLOCK)
+        assert log == [EV_SIGNAL] * 5
+        signal.raise_signal(SIGNUM)
+        base.loop(EVLOOP_NONBLOCK)
+        assert log == [EV_SIGNAL] * 6
+
+    def test_wakes_a_loop_that_waits(self, base: EventBase) -> None:
+        log: list[int] = []
+
+        def stop(_event: Event, what: int) -> None:
+            log.append(what)
+            base.loopexit()
+
+        base.signal(SIGNUM, stop).add()
+        base.prepare(lambda watcher, _timeout: (watcher.close(), threading.Thread(target=kill).start()))  # type: ignore[func-returns-value]
+        assert base.dispatch() is True
+        assert log == [EV_SIGNAL]
+
+    def test_every_event_hears_the_newest_first(self, base: EventBase) -> None:
+        log: list[str] = []
+        for name in ("old", "new"):
+            base.signal(SIGNUM, lambda _event, _what, name=name: log.append(name)).add()  # type: ignore[misc]
+        signal.raise_signal(SIGNUM)
+        base.loop(EVLOOP_NONBLOCK)
+        assert log == ["new", "old"]
+
+    def test_different_signals_keep_apart(self, base: EventBase) -> None:
+        log: list[int] = []
+        for signum in (SIGNUM, signal.SIGUSR2):
+            base.signal(signum, lambda event, _what: log.append(event.fd)).add()
+        signal.raise_signal(signal.SIGUSR2)
+        base.loop(EVLOOP_NONBLOCK)
+        assert log == [signal.SIGUSR2]
+
+    def test_plain_event_is_for_one_time(self, base: EventBase) -> None:
+        log: list[int] = []
+        base.event(SIGNUM, EV_SIGNAL, note(log)).add()
+        signal.raise_signal(SIGNUM)
+        assert base.dispatch() is False
+        assert log == [EV_SIGNAL]
+
+    def test_keeps_the_loop_alive_and_counts(self, base: EventBase) -> None:
+        event = base.signal(SIGNUM, note([]))
+        event.add()
+        assert base.num_events(COUNT_ADDED) == 1
+        assert base.loop(EVLOOP_NONBLOCK) is True
+        event.delete()
+        assert base.num_events(COUNT_ADDED) == 0
+        assert base.loop(EVLOOP_NONBLOCK) is False
+
+    def test_counts_while_the_event_is_still_queued(self, base: EventBase) -> None:
+        """Both deliveries come to a starved event: two calls."""
+        log: list[str] = []
+        base.priority_init(2)
+        event = base.signal(SIGNUM, lambda _event, _what: log.append("signal"))
+        event.set_priority(1)
+        event.add()
+
+        def urgent() -> None:
+            log.append("urgent")
+            if log.count("urgent") <= 2:
+                signal.raise_signal(SIGNUM)
+                busy.schedule()
+                base.loopcontinue()
+
+        busy = base.deferred(urgent, 0)
+        busy.schedule()
+        base.loop(EVLOOP_NONBLOCK)
+        assert log == ["urgent"] * 3 + ["signal"] * 2
+
+    def test_with_a_timeout(self, base: EventBase) -> None:
+        log: list[int] = []
+        base.event(SIGNUM, EV_SIGNAL, note(log)).add(0)
+        assert base.dispatch() is False
+        assert log == [EV_TIMEOUT]
+
+
+def kill() -> None:
+    os.kill(os.getpid(), SIGNUM)
+
+
+class TestSeries:
+    """Several calls for several deliveries; activation by hand with ``ncalls`` is the same."""
+
+    def test_ended_by_loopbreak(self, base: EventBase) -> None:
+        log: list[str] = []
+
+        def stop(_event: Event, _what: int) -> None:
+            log.append("call")
+            base.loopbreak()
+
+        base.signal(SIGNUM, stop).activate(EV_SIGNAL, 3)
+        assert base.dispatch() is True
+        assert log == ["call"]
+
+    def test_ended_by_delete(self, base: EventBase) -> None:
+        log: list[str] = []
+
+        def stop(event: Event, _what: int) -> None:
+            log.append("call")
+            if len(log) == 2:
+                event.delete()
+
+        event = base.signal(SIGNUM, stop)
+        event.add()
+        event.activate(EV_SIGNAL, 5)
+        assert base.dispatch() is False
+        assert log == ["call"] * 2
+
+    def test_not_ended_by_an_exception(self, base: EventBase) -> None:
+        escaped: list[object] = []
+        base.exception_handler = lambda _exception, source: escaped.append(source)
+
+        def fail(_event: Event, _what: int) -> None:
+            raise RuntimeError
+
+        event = base.signal(SIGNUM, fail)
+        event.activate(EV_SIGNAL, 3)
+        base.dispatch()
+        assert escaped == [event] * 3
+
+    def test_activation_of_itself_waits_its_turn(self, base: EventBase) -> None:
+        log: list[str] = []
+
+        def again(event: Event, what: int) -> None:
+            log.append("signal")
+            if len(log) == 1:
+                event.activate(what)
+
+        base.signal(SIGNUM, again).activate(EV_SIGNAL, 2)
+        base.call_soon(log.append, "other")
+        base.dispatch()
+        assert log == ["signal", "signal", "other", "signal"]
+
+    def test_deleted_and_activated_anew_forgets_the_calls_of_before(self, base: EventBase) -> None:
+        log: list[int] = []
+        event = base.signal(SIGNUM, note(log))
+        event.activate(EV_SIGNAL, 5)
+        event.delete()
+        event.activate(EV_SIGNAL, 2)
+        base.dispatch()
+        assert log == [EV_SIGNAL] * 2
+
+
+class TestSeveralBases:
+    def test_both_hear(self, base: EventBase, config: MakeConfig) -> None:
+        log: list[str] = []
+        with EventBase(config()) as other:
+            base.signal(SIGNUM, lambda _event, _what: log.append("base")).add()
+            other.signal(SIGNUM, lambda _event, _what: log.append("other")).add()
+            signal.raise_signal(SIGNUM)
+            signal.raise_signal(SIGNUM)
+            base.loop(EVLOOP_NONBLOCK)
+            assert log == ["base"] * 2
+            other.loop(EVLOOP_NONBLOCK)
+            assert log == ["base"] * 2 + ["other"] * 2
+
+    def test_closing_one_leaves_the_other_its_signals(self, base: EventBase, config: MakeConfig) -> None:
+        log: list[int] = []
+        base.signal(SIGNUM, note(log)).add()
+        with EventBase(config()) as other:
+            other.signal(SIGNUM, note([])).add()
+        signal.raise_signal(SIGNUM)
+        base.loop(EVLOOP_NONBLOCK)
+        assert log == [EV_SIGNAL]
+
+    def test_loop_in_another_thread_hears_what_the_main_thread_has_read(
+        self, base: EventBase, config: MakeConfig
+    ) -> None:
+        heard: list[int] = []
+        with EventBase(config()) as other:
+            event = other.signal(
+                SIGNUM, lambda _event, _what: (heard.append(threading.get_ident()), other.loopexit())
+            )  # type: ignore[func-returns-value]
+            event.add()
+            base.signal(SIGNUM, note([])).add()
+            running = threading.Event()
+            other.call_soon(running.set)
+            thread = threading.Thread(target=other.dispatch)
+            thread.start()
+            running.wait()
+            signal.raise_signal(SIGNUM)
+            base.loop(EVLOOP_NONBLOCK)
+            thread.join()
+            assert heard == [thread.ident]
+
+
+class TestWhatWasBefore:
+    def test_handler_and_wakeup_descriptor_come_back(self, base: EventBase) -> None:
+        called: list[int] = []
+        handler = lambda signum, _frame: called.append(signum)  # noqa: E731 - compared by identity
+        previous = signal.signal(SIGNUM, handler)
+        left, right = socket.socketpair()
+        right.setblocking(False)
+        previous_fd = signal.set_wakeup_fd(right.fileno())
+        try:
+            event = base.signal(SIGNUM, note([]))
+            event.add()
+            assert signal.getsignal(SIGNUM) is not handler
+            assert wakeup_fd() != right.fileno()
+            event.delete()
+            assert signal.getsignal(SIGNUM) is handler
+            assert wakeup_fd() == right.fileno()
+            signal.raise_signal(SIGNUM)
+            assert called == [SIGNUM]
+        finally:
+            signal.set_wakeup_fd(previous_fd)
+            signal.signal(SIGNUM, previous)
+            left.close()
+            right.close()
+
+    def test_come_back_when_the_base_is_closed(self, config: MakeConfig) -> None:
+        handler, fd = signal.getsignal(SIGNUM), wakeup_fd()
+        with EventBase(config()) as base:
+            base.signal(SIGNUM, note([])).add()
+            base.signal(signal.SIGUSR2, note([])).add()
+        assert signal.getsignal(SIGNUM) is handler
+        assert wakeup_fd() == fd
+
+    def test_stay_away_while_one_event_is_left(self, base: EventBase) -> None:
+        log: list[int] = []
+        one, two = base.signal(SIGNUM, note(log)), base.signal(SIGNUM, note(log))
+        one.add()
+        two.add()
+        one.delete()
+        signal.raise_signal(SIGNUM)
+        base.loop(EVLOOP_NONBLOCK)
+        assert log == [EV_SIGNAL]
+        two.delete()
+
+    def test_event_can_be_added_again(self, base: EventBase) -> None:
+        log: list[int] = []
+        event = base.signal(SIGNUM, note(log))
+        for _ in range(3):
+            event.add()
+            signal.raise_signal(SIGNUM)
+            base.loop(EVLOOP_NONBLOCK)
+            event.delete()
+        assert log == [EV_SIGNAL] * 3
+
+    def test_no_descriptor_is_left(self, open_descriptors: None, config: MakeConfig) -> None:
+        with EventBase(config()) as base:
+            event = base.signal(SIGNUM, note([]))
+            for _ in range(3):
+                event.add()
+                event.delete()
+            base.signal(signal.SIGUSR2, note([])).add()
+
+
+class TestRefusals:
+    def test_other_thread(self, base: EventBase) -> None:
+        errors: list[BaseException] = []
+
+        def add() -> None:
+            try:
+                base.signal(SIGNUM, note([])).add()
+            except LoopError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=add)
+        thread.start()
+        thread.join()
+        assert "main thread only" in str(errors[0])
+        assert base.num_events(COUNT_ADDED) == 0
+
+    @pytest.mark.parametrize("signum", [signal.SIGKILL, 0, 9999])
+    def test_signal_that_can_not_be_caught(
+        self, open_descriptors: None, config: MakeConfig, signum: int
+    ) -> None:
+        fd = wakeup_fd()
+        with EventBase(config()) as base:
+            event = base.event(signum, EV_SIGNAL | EV_PERSIST, note([]))
+            with pytest.raises((OSError, ValueError)):
+                event.add(5)
+            assert not event.pending()
+            assert base.num_events(COUNT_ADDED) == 0
+            assert wakeup_fd() == fd
+
+    def test_no_descriptor_for_the_wakeup(self, base: EventBase, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The signal is not half taken then: the next attempt succeeds, and hears."""
+
+        def fail() -> tuple[socket.socket, socket.socket]:
+            raise OSError(24, "Too many open files")
+
+        log: list[int] = []
+        handler = signal.getsignal(SIGNUM)
+        event = base.signal(SIGNUM, note(log))
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "socketpair", fail)
+            with pytest.raises(OSError, match="Too many"):
+                event.add()
+        assert signal.getsignal(SIGNUM) is handler
+        event.add()
+        signal.raise_signal(SIGNUM)
+        base.loop(EVLOOP_NONBLOCK)
+        assert log == [EV_SIGNAL]
+
+    def test_delete_in_another_thread_leaves_the_handler_and_says_so(self, base: EventBase) -> None:
+        previous = signal.getsignal(SIGNUM)
+        lines: list[tuple[int, str]] = []
+        event = base.signal(SIGNUM, note([]))
+        event.add()
+        set_log_callback(lambda severity, message: lines.append((severity, message)))
+        try:
+            thread = threading.Thread(target=event.delete)
+            thread.start()
+            thread.join()
+        finally:
+            set_log_callback(None)
+        ((severity, message),) = lines
+        assert severity == LOG_WARN
+        assert "main thread only" in message
+        # The main thread puts things right: any event of a signal that comes and goes gives the descriptor back.
+        other = base.signal(signal.SIGUSR2, note([]))
+        other.add()
+        other.delete()
+        signal.signal(SIGNUM, previous)
+
+    def test_reading_when_nobody_wants_signals_is_harmless(self) -> None:
+        HUB.read()
+        assert wakeup_fd() == -1
