@@ -12,6 +12,7 @@ import pytest
 
 from evkit.core.backends import BACKENDS, Backend, EpollBackend, PollBackend, SelectBackend
 from evkit.core.backends.contract import MaskTable
+from evkit.core.base import LONGEST_POLL
 from evkit.core.flags import (
     EV_CLOSED,
     EV_ET,
@@ -75,7 +76,7 @@ class TestContract:
 
     def test_takes_any_length_of_wait(self, backend: Backend, pair: Pair) -> None:
         backend.change(pair[0].fileno(), 0, EV_WRITE)
-        assert ready(backend, 1e9) == {pair[0].fileno(): EV_WRITE}
+        assert ready(backend, LONGEST_POLL) == {pair[0].fileno(): EV_WRITE}
 
     @pytest.mark.parametrize("timeout", [0.0001, 0.0015])
     def test_never_ends_early_where_nothing_is_ready(self, backend: Backend, timeout: float) -> None:

@@ -83,6 +83,14 @@ class TestOnePass:
         assert base.dispatch() is False
         assert log == [EV_READ | EV_WRITE]
 
+    def test_a_far_deadline_is_waited_for_in_parts(self, fakes: FakeBase) -> None:
+        """Some kernels take a longer wait for a negative one."""
+        log: list[str] = []
+        fakes.base.timer(note(log, "tick")).add(5000.0)
+        assert fakes.base.dispatch() is False
+        assert log == ["tick"]
+        assert fakes.backend.timeouts == [2100.0, 2100.0, 800.0]
+
     def test_poll_waits_for_the_first_deadline(self, fakes: FakeBase) -> None:
         fakes.base.timer(ignore).add(5)
         fakes.base.timer(ignore).add(2)
@@ -409,6 +417,18 @@ class TestOnce:
         assert base.num_events(COUNT_ACTIVE) == 2
         base.dispatch()
 
+    @pytest.mark.parametrize("timeout", [None, 0])
+    def test_descriptor_is_waited_for_whatever_the_timeout(
+        self, fakes: FakeBase, timeout: float | None
+    ) -> None:
+        log: list[int] = []
+        event = fakes.base.once(FD, EV_READ, lambda _event, what: log.append(what), timeout)
+        assert fakes.base.num_events(COUNT_ACTIVE) == 0
+        assert event.pending(EV_READ) == EV_READ
+        fakes.backend.ready(FD, EV_READ)
+        fakes.base.dispatch()
+        assert log == [EV_READ if timeout is None else EV_READ | EV_TIMEOUT]
+
     def test_descriptor_with_timeout(self, fakes: FakeBase) -> None:
         log: list[int] = []
         fakes.base.once(FD, EV_READ, lambda _event, what: log.append(what), 3)
@@ -477,6 +497,7 @@ class TestTime:
 
         def slow() -> None:
             times.append(base.now())
+            base.update_cache_time()  # there is no cache
             clock.advance(5)
             times.append(base.now())
 

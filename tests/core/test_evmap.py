@@ -172,6 +172,7 @@ class TestRefusals:
         fakes.backend.ready(FD, EV_READ | EV_WRITE)
         assert fakes.base.dispatch() is False
         assert log == [EV_READ]
+        assert FD not in fakes.backend.wanted
 
     def test_regular_file(self, base: EventBase, tmp_path: Path) -> None:
         log: list[int] = []

@@ -99,6 +99,15 @@ class TestPriorities:
         fakes.base.dispatch()
         assert log == ["poll", "internal", "user's"]
 
+    def test_loopbreak_from_evkits_own_event_stops_the_search(self, fakes: FakeBase) -> None:
+        log: list[str] = []
+        fakes.base.add_internal(FD, lambda _event, _what: fakes.base.loopbreak())
+        fakes.base.priority_init(2)
+        activated(fakes.base, 1, note(log, "user's"))
+        fakes.backend.ready(FD, EV_READ)
+        assert fakes.base.dispatch() is True
+        assert log == []
+
     def test_first_come_first_served_within_a_queue(self, base: EventBase) -> None:
         log: list[str] = []
         for number in range(10):
@@ -147,14 +156,14 @@ class TestLimits:
         def slow(number: int) -> Callable[[Event, int], None]:
             def callback(_event: Event, _what: int) -> None:
                 log.append(str(number))
-                clock.advance(0.4)
+                clock.advance(0.5)
 
             return callback
 
         for number in range(5):
             activated(base, 0, slow(number))
         base.dispatch()
-        assert log == ["poll", "0", "1", "2", "poll", "3", "4"]
+        assert log == ["poll", "0", "1", "poll", "2", "3", "poll", "4"]
 
     def test_hold_from_a_priority_on(self, limited: Callable[..., EventBase]) -> None:
         base = limited(priorities=2, max_dispatch_callbacks=1, min_dispatch_priority=1)
@@ -407,6 +416,18 @@ class TestCopies:
         assert not base.queues
         assert base.queues.count() == 0
         base.priority_init(2)
+
+    def test_copy_in_the_next_passs_queue_does_not_keep_once_going(self, fakes: FakeBase) -> None:
+        """33 deferred callbacks run and the 34th was cancelled: nothing is active, so the loop must not wait for FD."""
+
+        def schedule(_event: Event, _what: int) -> None:
+            entries = [fakes.base.call_soon(int) for _ in range(34)]
+            entries[-1].cancel()
+
+        fakes.base.event(FD, EV_READ, lambda _event, _what: None).add()
+        activated(fakes.base, 0, schedule)
+        assert fakes.base.loop(EVLOOP_ONCE) is True
+        assert None not in fakes.backend.timeouts
 
     def test_count_ignores_them(self, base: EventBase) -> None:
         events = [activated(base, 0, lambda _event, _what: None) for _ in range(6)]

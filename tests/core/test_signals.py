@@ -21,6 +21,7 @@ from evkit.core.flags import (
 )
 from evkit.core.log import LOG_WARN, set_log_callback
 from evkit.core.signals import HUB
+from evkit.core.watch import Watcher
 from evkit.errors import LoopError
 
 ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
@@ -67,8 +68,13 @@ class TestDelivery:
             log.append(what)
             base.loopexit()
 
+        def on_prepare(watcher: Watcher, timeout: float | None) -> None:
+            assert timeout is None
+            watcher.close()
+            threading.Thread(target=os.kill, args=(os.getpid(), SIGNUM)).start()
+
         base.signal(SIGNUM, stop).add()
-        base.prepare(lambda watcher, _timeout: (watcher.close(), threading.Thread(target=kill).start()))  # type: ignore[func-returns-value]
+        base.prepare(on_prepare)
         assert base.dispatch() is True
         assert log == [EV_SIGNAL]
 
@@ -105,12 +111,12 @@ class TestDelivery:
         assert base.loop(EVLOOP_NONBLOCK) is False
 
     def test_counts_while_the_event_is_still_queued(self, base: EventBase) -> None:
-        """Both deliveries come to a starved event: two calls."""
+        """Both deliveries are read while the event itself starves: two calls."""
         log: list[str] = []
-        base.priority_init(2)
         event = base.signal(SIGNUM, lambda _event, _what: log.append("signal"))
+        event.add()  # the event that reads the signals is of the most urgent queue, which is the only one as yet
+        base.priority_init(2)
         event.set_priority(1)
-        event.add()
 
         def urgent() -> None:
             log.append("urgent")
@@ -129,10 +135,6 @@ class TestDelivery:
         base.event(SIGNUM, EV_SIGNAL, note(log)).add(0)
         assert base.dispatch() is False
         assert log == [EV_TIMEOUT]
-
-
-def kill() -> None:
-    os.kill(os.getpid(), SIGNUM)
 
 
 class TestSeries:
@@ -188,6 +190,14 @@ class TestSeries:
         base.dispatch()
         assert log == ["signal", "signal", "other", "signal"]
 
+    def test_joins_the_calls_that_wait_already(self, base: EventBase) -> None:
+        log: list[int] = []
+        event = base.signal(SIGNUM, note(log))
+        event.activate(EV_SIGNAL, 1)
+        event.activate(EV_SIGNAL, 2)
+        base.dispatch()
+        assert log == [EV_SIGNAL] * 3
+
     def test_deleted_and_activated_anew_forgets_the_calls_of_before(self, base: EventBase) -> None:
         log: list[int] = []
         event = base.signal(SIGNUM, note(log))
@@ -211,6 +221,17 @@ class TestSeveralBases:
             other.loop(EVLOOP_NONBLOCK)
             assert log == ["base"] * 2 + ["other"] * 2
 
+    def test_the_slower_one_hears_from_the_quicker(self, base: EventBase, config: MakeConfig) -> None:
+        """The inner loop reads what the outer one has been told to read: nothing is left there, and nothing lost."""
+        log: list[str] = []
+        with EventBase(config()) as inner:
+            base.signal(SIGNUM, lambda _event, _what: log.append("outer")).add()
+            inner.signal(SIGNUM, lambda _event, _what: log.append("inner")).add()
+            signal.raise_signal(SIGNUM)
+            base.call_soon(inner.loop, EVLOOP_NONBLOCK)
+            base.loop(EVLOOP_NONBLOCK)
+        assert log == ["inner", "outer"]
+
     def test_closing_one_leaves_the_other_its_signals(self, base: EventBase, config: MakeConfig) -> None:
         log: list[int] = []
         base.signal(SIGNUM, note(log)).add()
@@ -224,11 +245,13 @@ class TestSeveralBases:
         self, base: EventBase, config: MakeConfig
     ) -> None:
         heard: list[int] = []
+
+        def stop(_event: Event, _what: int) -> None:
+            heard.append(threading.get_ident())
+            other.loopexit()
+
         with EventBase(config()) as other:
-            event = other.signal(
-                SIGNUM, lambda _event, _what: (heard.append(threading.get_ident()), other.loopexit())
-            )  # type: ignore[func-returns-value]
-            event.add()
+            other.signal(SIGNUM, stop).add()
             base.signal(SIGNUM, note([])).add()
             running = threading.Event()
             other.call_soon(running.set)

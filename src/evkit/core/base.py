@@ -52,6 +52,8 @@ from evkit.core.timers import NEVER, CommonTimeout, Timers
 from evkit.core.watch import Watcher, WatcherCallback
 from evkit.errors import LoopError
 
+LONGEST_POLL: Final = 35 * 60.0
+"""Seconds. Some kernels take a longer wait for a negative one; libevent has the same cap."""
 _MAX_PRIORITIES: Final = 255
 """libevent documents 256 and refuses it; 255 queues are what it allows."""
 
@@ -271,6 +273,7 @@ class EventBase:
         """
         self._enter()
         queues = self.queues
+        timers = self.timers.heap.entries
         try:
             while not (self._got_exit or self._got_break):
                 queues.begin_pass()
@@ -278,7 +281,8 @@ class EventBase:
                 if idle and not flags & EVLOOP_NO_EXIT_ON_EMPTY and not self._has_added():
                     return False
                 self._poll(self._poll_timeout() if idle and not flags & EVLOOP_NONBLOCK else 0.0)
-                self._expire()
+                if timers and timers[0][0] <= self.now():
+                    self._expire()
                 if queues:
                     done = queues.run_active()
                     if flags & EVLOOP_ONCE and done and not queues:
@@ -344,11 +348,12 @@ class EventBase:
         deadline = self.timers.heap.first_deadline()
         if deadline == NEVER:
             return None
-        return max(0.0, deadline - self._monotonic())
+        return min(max(0.0, deadline - self._monotonic()), LONGEST_POLL)
 
     def _poll(self, timeout: float | None) -> None:
         """Wait, and queue the events of the descriptors that are ready."""
-        self.queues.promote_later()
+        if self.queues.later:
+            self.queues.promote_later()
         if self._prepare_watchers:
             self._run_watchers(self._prepare_watchers, timeout)
             self.queues.send_outbox()  # what they wrote can't wait for whatever the poll waits for
@@ -390,10 +395,8 @@ class EventBase:
 
     def _expire(self) -> None:
         """Queue the events whose deadline has passed."""
-        now = self.now()
-        if self.timers.heap.first_deadline() <= now:
-            for event in self.timers.expire(now):
-                event.activate(EV_TIMEOUT)
+        for event in self.timers.expire(self.now()):
+            event.activate(EV_TIMEOUT)
 
     # What events and connections ask for
 
@@ -415,6 +418,12 @@ class EventBase:
         """Wait for it no longer."""
         if not self.closed:
             (self._signals if event.events & EV_SIGNAL else self._fds).remove(event)
+
+    def forget(self, fd: int) -> None:
+        """Delete all events of a descriptor that is closed under them: its number may come back tomorrow."""
+        slot = self._fds.slots.get(fd)
+        for event in tuple(slot.events) if slot is not None else ():
+            event.delete()
 
     def add_internal(self, fd: int, callback: EventCallback) -> Event:
         """Wait for reading on a descriptor of evkit's own: such an event keeps no loop alive and counts nowhere."""

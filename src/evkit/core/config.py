@@ -6,12 +6,15 @@ of the loop.
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import Final
 
 from evkit.core.backends import BACKENDS, Backend
 from evkit.core.flags import BASE_IGNORE_ENV, feature_bits
 from evkit.core.log import LOG_MSG, log
 from evkit.errors import NoBackendError
+
+_ELSEWHERE: Final = frozenset({"kqueue", "devpoll", "evport", "win32", "wepoll"})
+"""Backends of other platforms: to avoid them here is no mistake."""
 
 
 def supported_methods() -> list[str]:
@@ -22,7 +25,6 @@ def supported_methods() -> list[str]:
     return [backend.name for backend in BACKENDS]
 
 
-@dataclass(slots=True)
 class EventConfig:
     """The wishes of a program for one `EventBase`.
 
@@ -35,25 +37,48 @@ class EventConfig:
         min_dispatch_priority: The two limits hold for priorities from this number on
             (``event_config_set_max_dispatch_interval``).
         environment: Where ``EVENT_NOEPOLL`` and its kin are looked up: the process's own unless a test says otherwise.
+
+    Raises:
+        ValueError: ``avoid`` has a name that is no backend's, or a limit is not positive.
     """
 
-    avoid: Iterable[str] = ()
-    require: int = 0
-    flags: int = 0
-    max_dispatch_interval: float | None = None
-    max_dispatch_callbacks: int | None = None
-    min_dispatch_priority: int = 0
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    __slots__ = (
+        "avoid",
+        "environment",
+        "flags",
+        "max_dispatch_callbacks",
+        "max_dispatch_interval",
+        "min_dispatch_priority",
+        "require",
+    )
 
-    def __post_init__(self) -> None:
-        self.avoid = frozenset(self.avoid)
-        unknown = self.avoid - set(supported_methods()) - {"kqueue", "devpoll", "evport", "win32", "wepoll"}
+    def __init__(
+        self,
+        avoid: Iterable[str] = (),
+        require: int = 0,
+        flags: int = 0,
+        *,
+        max_dispatch_interval: float | None = None,
+        max_dispatch_callbacks: int | None = None,
+        min_dispatch_priority: int = 0,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.avoid = frozenset(avoid)
+        self.require = require
+        self.flags = flags
+        self.max_dispatch_interval = max_dispatch_interval
+        self.max_dispatch_callbacks = max_dispatch_callbacks
+        self.min_dispatch_priority = min_dispatch_priority
+        self.environment = environment
+        unknown = self.avoid - set(supported_methods()) - _ELSEWHERE
         if unknown:
             raise ValueError(
                 f"avoid= takes names of backends, got {sorted(unknown)}: expected some of {supported_methods()}"
             )
-        for name in ("max_dispatch_interval", "max_dispatch_callbacks"):
-            limit = getattr(self, name)
+        for name, limit in (
+            ("max_dispatch_interval", max_dispatch_interval),
+            ("max_dispatch_callbacks", max_dispatch_callbacks),
+        ):
             if limit is not None and limit <= 0:
                 raise ValueError(f"{name} must be None or positive, got {limit}")
 

@@ -148,6 +148,12 @@ class Listener:
         )
         return f"<Listener {self.address} {state}>"
 
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 for a unix socket."""
+        name = self.socket.getsockname()
+        return int(name[1]) if isinstance(name, tuple) else 0
+
     def set_callback(self, callback: AcceptCallback | None) -> None:
         """Replace the callback; ``None`` stops accepting until there is one. Source: ``evconnlistener_set_cb``."""
         self._callback = callback
@@ -200,6 +206,7 @@ class Listener:
         try:
             self._callback(self, sock, address)  # type: ignore[misc]  # without one the event is not added
         except Exception as exception:
+            self.base.forget(sock.fileno())  # the callback may have begun to wait for it
             sock.close()
             self.base.escaped(exception, self)
 

@@ -34,6 +34,23 @@ def family_of(address: Address) -> socket.AddressFamily:
     return socket.AF_INET6 if version == 6 else socket.AF_INET
 
 
+def passive_addresses(host: str, port: int) -> list[Address]:
+    """Look up what to listen on; blocks while it does.
+
+    Args:
+        host: An address or a name; empty: all addresses of the machine.
+        port: 0 to 65535.
+
+    Raises:
+        OSError: There is no such host.
+    """
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses: dict[Address, None] = {}
+    for _, _, _, _, address in found:
+        addresses[address] = None  # type: ignore[index]  # typeshed allows for a Python built without IPv6
+    return list(addresses)
+
+
 def parse_sockaddr_port(text: str, default_port: int | None = None) -> tuple[str, int]:
     """Read ``host:port``, ``[ipv6]:port`` or, with a default port, one of them without its port.
 
@@ -118,8 +135,8 @@ def _bind(sock: socket.socket, address: Address) -> None:
 
 def _is_abandoned(path: str | bytes) -> bool:
     """Return whether ``path`` is a unix socket that refuses connections: its server died without removing it."""
-    if not stat.S_ISSOCK(os.stat(path).st_mode):
-        return False
+    if os.fsencode(path).startswith(b"\0") or not stat.S_ISSOCK(os.stat(path).st_mode):
+        return False  # an abstract name, or somebody's file
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         try:
@@ -135,7 +152,6 @@ def close_bound_socket(sock: socket.socket) -> None:
     """Close a socket of `bound_socket`, and remove its file if it is a unix socket's and still the same."""
     path = sock.getsockname() if sock.family == socket.AF_UNIX else ""
     sock.close()
-    if path and not path.startswith(b"\0" if isinstance(path, bytes) else "\0"):
-        with suppress(OSError):
-            if stat.S_ISSOCK(os.stat(path).st_mode) and _is_abandoned(path):
-                os.unlink(path)
+    with suppress(OSError):
+        if path and _is_abandoned(path):
+            os.unlink(path)

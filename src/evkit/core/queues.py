@@ -32,6 +32,7 @@ class ActiveQueues:
     Attributes:
         queues: By priority, the most urgent first.
         npriorities: How many of them there are to choose from.
+        later: What waits for the next pass.
         running: The entry that runs now, or ``None``.
         interrupt: Not 0 when the loop is to stop running entries after the one that runs now.
         outbox: What to flush when the callback that runs now returns; whoever gathers output adds itself.
@@ -45,7 +46,6 @@ class ActiveQueues:
     __slots__ = (
         "_deferred",
         "_escaped",
-        "_later",
         "_max_callbacks",
         "_max_interval",
         "_min_priority",
@@ -53,6 +53,7 @@ class ActiveQueues:
         "_run_queue",
         "_running_priority",
         "interrupt",
+        "later",
         "npriorities",
         "outbox",
         "queues",
@@ -70,7 +71,7 @@ class ActiveQueues:
         self.running: QueueEntry | None = None
         self.interrupt = 0
         self.outbox: list[Flushable] = []
-        self._later: deque[QueueEntry] = deque()
+        self.later: deque[QueueEntry] = deque()
         self._deferred = 0  # scheduled in this pass
         self._running_priority = -1
         self._monotonic = monotonic
@@ -82,7 +83,10 @@ class ActiveQueues:
 
     def __bool__(self) -> bool:
         """Whether anything is active."""
-        if self._later:
+        later = self.later
+        while later and later[0].flags & STALE:
+            later.popleft().flags &= ~STALE
+        if later:
             return True
         for queue in self.queues:
             while queue and queue[0].flags & STALE:
@@ -93,7 +97,7 @@ class ActiveQueues:
 
     def count(self) -> int:
         """Count the active entries, evkit's own left out."""
-        live = {entry for queue in (*self.queues, self._later) for entry in queue}
+        live = {entry for queue in (*self.queues, self.later) for entry in queue}
         return sum(
             1 for entry in live if entry.flags & (ACTIVE | ACTIVE_LATER) and not entry.flags & INTERNAL
         )
@@ -124,7 +128,7 @@ class ActiveQueues:
             if entry.flags & STALE:
                 self._take_out(entry)
             entry.flags |= ACTIVE_LATER
-            self._later.append(entry)
+            self.later.append(entry)
         else:
             self._deferred += 1
             self.enqueue(entry)
@@ -133,7 +137,7 @@ class ActiveQueues:
     def _take_out(self, entry: QueueEntry) -> None:
         """Remove the dead copy of an entry that is queued anew, for there is never more than one copy of any."""
         entry.flags &= ~STALE
-        for queue in (*self.queues, self._later):
+        for queue in (*self.queues, self.later):
             if entry in queue:
                 queue.remove(entry)
                 return
@@ -159,9 +163,7 @@ class ActiveQueues:
 
     def promote_later(self) -> None:
         """Queue what the pass before put off. Each counts as scheduled in this one."""
-        if not self._later:
-            return
-        later, self._later = self._later, deque()
+        later, self.later = self.later, deque()
         for entry in later:
             if entry.flags & STALE:
                 entry.flags &= ~STALE

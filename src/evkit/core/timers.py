@@ -38,17 +38,21 @@ Entry = tuple[float, int, Timed]
 
 
 class TimerHeap:
-    """Timed things in the order of their deadlines; equal ones in the order in which they were set."""
+    """Timed things in the order of their deadlines; equal ones in the order in which they were set.
 
-    __slots__ = ("_dead", "_heap", "_sequence")
+    Attributes:
+        entries: For reading: nothing is due before the time in the first one.
+    """
+
+    __slots__ = ("_dead", "_sequence", "entries")
 
     def __init__(self) -> None:
-        self._heap: list[Entry] = []
+        self.entries: list[Entry] = []
         self._sequence = 0
         self._dead = 0
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self.entries)
 
     def set(self, timed: Timed, deadline: float) -> None:
         """Let ``timed`` be due at ``deadline``, whatever it was before."""
@@ -72,7 +76,7 @@ class TimerHeap:
     def _bury(self) -> None:
         """Count one more dead entry."""
         self._dead += 1
-        if self._dead > _SWEEP_FROM and self._dead * 2 > len(self._heap):
+        if self._dead > _SWEEP_FROM and self._dead * 2 > len(self.entries):
             self._sweep()
 
     def first_deadline(self) -> float:
@@ -81,7 +85,7 @@ class TimerHeap:
         Where the first entry's deadline has moved later, this is the time that it moved from. To look closer would
         cost the heap work that is saved by moving it; so the loop wakes early once per idle time-out instead.
         """
-        heap = self._heap
+        heap = self.entries
         while heap:
             entry = heap[0]
             timed = entry[2]
@@ -93,7 +97,7 @@ class TimerHeap:
     def pop_due(self, now: float) -> Timed | None:
         """Take the first thing that is due at ``now``."""
         while self.first_deadline() <= now:
-            timed = heapq.heappop(self._heap)[2]
+            timed = heapq.heappop(self.entries)[2]
             timed.heap_entry = None
             if timed.deadline <= now:
                 return timed
@@ -103,17 +107,17 @@ class TimerHeap:
     def _push(self, timed: Timed) -> None:
         self._sequence += 1
         entry = timed.heap_entry = (timed.deadline, self._sequence, timed)
-        heapq.heappush(self._heap, entry)
+        heapq.heappush(self.entries, entry)
 
     def _drop_dead(self, entry: Entry, timed: Timed) -> None:
-        heapq.heappop(self._heap)
+        heapq.heappop(self.entries)
         self._dead -= 1
         if timed.heap_entry is entry:
             timed.heap_entry = None
 
     def _sweep(self) -> None:
         live = []
-        for entry in self._heap:
+        for entry in self.entries:
             timed = entry[2]
             if timed.heap_entry is not entry:
                 continue
@@ -122,7 +126,7 @@ class TimerHeap:
             else:
                 live.append(entry)
         heapq.heapify(live)
-        self._heap = live
+        self.entries[:] = live  # the loop holds the list
         self._dead = 0
 
 

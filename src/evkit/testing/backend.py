@@ -1,6 +1,7 @@
 """The backend contract in memory: a script says what is ready when, and no test waits for anything.
 
-It knows descriptors as numbers only and never touches one, so any number will do.
+It knows descriptors as numbers only and never touches one. Any number will do but that of the base's own waker, which
+is a real descriptor: a million and up are safe.
 """
 
 from typing import NamedTuple
@@ -89,7 +90,7 @@ class FakeBackend:
         """Report ``fd`` once, by the first wait that finds it wanted.
 
         Args:
-            fd: Any number.
+            fd: The number that an event waits for.
             what: ``EV_READ``, ``EV_WRITE``, ``EV_CLOSED``; what of it is not wanted at that time is left out.
             after: Seconds from now on the clock, ``>= 0``, before which it is not ready.
         """

@@ -27,12 +27,16 @@ class MaskTable(dict[int, int]):
 class Backend(Protocol):
     """One way of waiting for descriptors."""
 
-    name: str
-    """As libevent spells it: ``"epoll"``, ``"poll"``, ``"select"``."""
-    features: int
-    """``FEATURE_…`` bits."""
     masks: MaskTable
     """Translates what `wait` reports."""
+
+    @property
+    def name(self) -> str:
+        """As libevent spells it: ``"epoll"``, ``"poll"``, ``"select"``."""
+
+    @property
+    def features(self) -> int:
+        """``FEATURE_…`` bits."""
 
     def change(self, fd: int, old: int, new: int) -> None:
         """Want ``new`` of ``fd`` in place of ``old``.
@@ -48,6 +52,8 @@ class Backend(Protocol):
 
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:
         """Wait until something is ready, at most ``timeout`` seconds, never less where nothing is.
+
+        The loop asks for 35 minutes at most.
 
         Returns:
             Descriptors with their native mask, to be looked up in `masks`. Empty after the time-out.

@@ -7,9 +7,6 @@ from typing import Final
 from evkit.core.backends.contract import MaskTable
 from evkit.core.flags import EV_CLOSED, EV_ET, EV_READ, EV_WRITE, FEATURE_EARLY_CLOSE, FEATURE_ET, FEATURE_O1
 
-_LONGEST: Final = 35 * 60.0
-"""Seconds. Some kernels take a longer wait for a negative one; libevent has the same cap."""
-
 
 def _to_native(wanted: int) -> int:
     native = 0
@@ -80,8 +77,6 @@ class EpollBackend:
 
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:
         """See `Backend.wait`. ``select.epoll`` rounds up to milliseconds, so no timer fires early."""
-        if timeout is not None and timeout > _LONGEST:
-            timeout = _LONGEST
         return self._epoll.poll(timeout)
 
     def close(self) -> None:

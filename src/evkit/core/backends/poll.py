@@ -7,8 +7,6 @@ from evkit.core.backends.contract import MaskTable
 from evkit.core.flags import EV_CLOSED, EV_READ, EV_WRITE, FEATURE_EARLY_CLOSE, FEATURE_FDS
 
 _POLLRDHUP: Final = getattr(select, "POLLRDHUP", 0)
-_LONGEST: Final = 35 * 60.0
-"""Seconds: the wait is an ``int`` of milliseconds, and libevent's cap serves here too."""
 
 
 def _to_native(wanted: int) -> int:
@@ -60,7 +58,7 @@ class PollBackend:
 
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:
         """See `Backend.wait`. ``select.poll`` rounds up to milliseconds, so no timer fires early."""
-        return self._poll.poll(None if timeout is None else min(timeout, _LONGEST) * 1000.0)
+        return self._poll.poll(None if timeout is None else timeout * 1000.0)
 
     def close(self) -> None:
         """See `Backend.close`: there is no descriptor to give back."""

@@ -34,6 +34,7 @@ HELD_DISABLED: Final = 0x100
 HELD_CONNECTING: Final = 0x200
 HELD_WAITING: Final = 0x400  # for room in the system's buffer
 HELD_CLOSED: Final = 0x800
+HELD_NEW: Final = 0x1000  # there is nothing to send to yet
 _SUSPENDED: Final = 0xFF
 
 Handler = Callable[["BufferEvent"], object]

@@ -10,7 +10,13 @@ from errno import EINPROGRESS
 from typing import TYPE_CHECKING, Final
 
 from evkit.core.buffer import Buffer
-from evkit.core.bufferevent.common import HELD_CLOSED, HELD_CONNECTING, HELD_WAITING, BufferEvent
+from evkit.core.bufferevent.common import (
+    HELD_CLOSED,
+    HELD_CONNECTING,
+    HELD_NEW,
+    HELD_WAITING,
+    BufferEvent,
+)
 from evkit.core.event import INSERTED, Event
 from evkit.core.flags import (
     BEV_EVENT_CONNECTED,
@@ -62,7 +68,9 @@ class SocketBufferEvent(BufferEvent):
         self.socket = sock
         self._read_event: Event | None = None
         self._write_event: Event | None = None
-        if sock is not None:
+        if sock is None:
+            self._write_held |= HELD_NEW
+        else:
             sock.setblocking(False)
             self._make_events(sock)
 
@@ -109,13 +117,15 @@ class SocketBufferEvent(BufferEvent):
             self.socket = socket.socket(family_of(address), socket.SOCK_STREAM)
             self.socket.setblocking(False)
             self._make_events(self.socket)
+            self._write_held &= ~HELD_NEW
         else:
             family_of(address)
         self._stop(EV_READ | EV_WRITE)
         code = 0 if address is None else self.socket.connect_ex(address)
         self._write_held |= HELD_CONNECTING
         if code in (0, EINPROGRESS):
-            self._wait_writable()
+            assert self._write_event is not None
+            self._write_event.add(self.write_timeout)  # though writing may be disabled
         else:
             self.base.call_soon(self._connected, OSError(code, os.strerror(code)))
 
@@ -165,27 +175,54 @@ class SocketBufferEvent(BufferEvent):
             self._escaped(exception)
 
     def _failed(self, direction: int, what: int, error: OSError | None) -> None:
-        self.error = error
+        # Its traceback refers to this connection, which would keep itself and its buffers that way.
+        self.error = None if error is None else error.with_traceback(None)
         self.disable(direction)
         self._call_event(what)
 
     # Writing
 
     def flush_output(self) -> None:
-        """See `BufferEvent.flush_output`."""
-        if not self._write_held:
-            self._send()
-        self._flush_queued = False
+        """See `BufferEvent.flush_output`.
 
-    def _on_writable(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        What the write callback adds is not sent at once but in the next pass, since it might never end: others want
+        to send, too. (``_flush_queued`` is set while this runs, so that nothing queues the connection again.)
+        """
+        if self._write_held:
+            self._flush_queued = False
+            return
+        self._flush_queued = True
+        output = self.output
+        try:
+            try:
+                sent = output._send(self.socket)  # type: ignore[arg-type]  # nothing holds writing, so there is one
+                if output.length:
+                    self._send_rest(output, sent)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError as error:
+                sent = 0
+                self._failed(EV_WRITE, BEV_EVENT_WRITING | BEV_EVENT_ERROR, error)
+            except Exception as exception:  # of a callback on the output buffer
+                sent = 0
+                self._escaped(exception)
+            if sent and self._write_callback is not None and output.length <= self._write_low:
+                self._call(self._write_callback)
+        finally:  # KeyboardInterrupt must not leave it waiting for nothing
+            if output.length:
+                self._wait_writable()
+            self._flush_queued = False
+
+    def _on_writable(self, event: Event, what: int) -> None:
         if what == EV_TIMEOUT:
             self._write_timed_out()
         elif self._write_held & HELD_CONNECTING:
             self._finish_connecting()
         else:
-            self._flush_queued = True
-            self._send()
-            self._flush_queued = False
+            self._write_held &= ~HELD_WAITING
+            self.flush_output()
+            if not self._write_held & HELD_WAITING:
+                event.delete()
 
     def _write_timed_out(self) -> None:
         if self._write_held & HELD_CONNECTING:
@@ -194,32 +231,6 @@ class SocketBufferEvent(BufferEvent):
             self._call_event(BEV_EVENT_TIMEOUT)
         else:
             self._timed_out(EV_WRITE)
-
-    def _send(self) -> None:
-        """Send what there is, call the write callback, and wait for room if something is left.
-
-        What the write callback adds is not sent at once but in the next pass, since it might never end: others want
-        to send, too. (``_flush_queued`` is set while this runs, so that nothing queues the connection again.)
-        """
-        output = self.output
-        try:
-            sent = output._send(self.socket)  # type: ignore[arg-type]  # nothing holds writing, so there is one
-            if output.length:
-                self._send_rest(output, sent)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError as error:
-            self._failed(EV_WRITE, BEV_EVENT_WRITING | BEV_EVENT_ERROR, error)
-            return
-        except Exception as exception:  # of a callback on the output buffer
-            self._escaped(exception)
-            return
-        if sent and self._write_callback is not None and output.length <= self._write_low:
-            self._call(self._write_callback)
-        if output.length:
-            self._wait_writable()
-        elif self._write_held & HELD_WAITING:
-            self._stop_waiting()
 
     def _send_rest(self, output: Buffer, sent: int) -> None:
         """Go on where one call could not take everything, as a head and a file, while the system takes it."""
@@ -232,7 +243,7 @@ class SocketBufferEvent(BufferEvent):
                 return
 
     def _wait_writable(self) -> None:
-        if self._write_event is not None and not self._write_held & ~(HELD_WAITING | HELD_CONNECTING):
+        if self._write_event is not None and not self._write_held & ~HELD_WAITING:
             self._write_held |= HELD_WAITING
             self._write_event.add(self.write_timeout)
 
@@ -278,7 +289,10 @@ class SocketBufferEvent(BufferEvent):
         for event in (self._read_event, self._write_event):
             if event is not None:
                 event.delete()
-        self._read_event = self._write_event = None  # they refer to the connection
+                event.callback = (
+                    _nothing  # the heap of timers may know it a while yet, and we are not to be kept
+                )
+        self._read_event = self._write_event = None
         if self.socket is not None:
             self.socket.close()
 
@@ -289,3 +303,7 @@ class SocketBufferEvent(BufferEvent):
                 self.socket.shutdown(socket.SHUT_WR)
             except OSError:
                 pass  # not connected any more: there is nobody to tell
+
+
+def _nothing(event: Event, what: int) -> None:
+    """Stand in for the callback of an event that is over."""

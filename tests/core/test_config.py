@@ -1,0 +1,144 @@
+"""Which backend a configuration leads to, and which wishes are no wishes."""
+
+import select
+from typing import Any
+
+import pytest
+
+from evkit.core.base import EventBase
+from evkit.core.config import EventConfig, supported_methods
+from evkit.core.flags import (
+    BASE_IGNORE_ENV,
+    FEATURE_EARLY_CLOSE,
+    FEATURE_ET,
+    FEATURE_FDS,
+    FEATURE_O1,
+)
+from evkit.core.log import LOG_MSG, set_log_callback
+from evkit.errors import NoBackendError
+
+needs_epoll = pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
+
+
+def chosen(config: EventConfig) -> str:
+    backend = config.choose_backend()()
+    backend.close()
+    return backend.name
+
+
+def test_methods_are_this_platforms_in_libevents_order() -> None:
+    assert supported_methods() == [name for name in ("epoll", "poll", "select") if hasattr(select, name)]
+
+
+@needs_epoll
+class TestChoice:
+    def test_first_by_default(self) -> None:
+        assert chosen(EventConfig(environment={})) == "epoll"
+
+    @pytest.mark.parametrize(
+        ("avoid", "name"),
+        [([], "epoll"), (["epoll"], "poll"), (["epoll", "poll"], "select"), (["select"], "epoll")],
+    )
+    def test_avoid(self, avoid: list[str], name: str) -> None:
+        assert chosen(EventConfig(avoid=avoid, environment={})) == name
+
+    def test_avoid_takes_any_iterable(self) -> None:
+        assert chosen(EventConfig(avoid=(name for name in ["epoll"]), environment={})) == "poll"
+
+    def test_avoid_takes_names_of_other_platforms(self) -> None:
+        assert chosen(EventConfig(avoid=["kqueue", "devpoll", "evport", "win32"], environment={})) == "epoll"
+
+    def test_avoid_of_something_unknown_is_a_mistake(self) -> None:
+        with pytest.raises(
+            ValueError, match=r"got \['epol'\]: expected some of \['epoll', 'poll', 'select'\]"
+        ):
+            EventConfig(avoid=["epol", "poll"])
+
+    @pytest.mark.parametrize(
+        ("require", "name"),
+        [
+            (0, "epoll"),
+            (FEATURE_ET | FEATURE_O1 | FEATURE_EARLY_CLOSE, "epoll"),
+            (FEATURE_FDS, "poll"),
+            (FEATURE_FDS | FEATURE_EARLY_CLOSE, "poll"),
+        ],
+    )
+    def test_require(self, require: int, name: str) -> None:
+        assert chosen(EventConfig(require=require, environment={})) == name
+
+    def test_nothing_has_everything(self) -> None:
+        with pytest.raises(NoBackendError) as caught:
+            EventConfig(require=FEATURE_ET | FEATURE_FDS, environment={}).choose_backend()
+        assert str(caught.value) == (
+            "no backend with features ET|FDS is left of ['epoll', 'poll', 'select']: "
+            "avoided []; unset EVENT_NO… in the environment or require less"
+        )
+
+    def test_nothing_is_left(self) -> None:
+        with pytest.raises(NoBackendError, match=r"avoided \['epoll', 'poll', 'select'\]"):
+            EventBase(EventConfig(avoid=supported_methods()))
+
+
+@needs_epoll
+class TestEnvironment:
+    @pytest.mark.parametrize("value", ["1", "", "0"])
+    def test_switches_a_backend_off_whatever_the_value(self, value: str) -> None:
+        assert chosen(EventConfig(environment={"EVENT_NOEPOLL": value})) == "poll"
+
+    def test_switches_several_off(self) -> None:
+        assert chosen(EventConfig(environment={"EVENT_NOEPOLL": "1", "EVENT_NOPOLL": "1"})) == "select"
+
+    def test_switches_all_off(self) -> None:
+        environment = dict.fromkeys(("EVENT_NOEPOLL", "EVENT_NOPOLL", "EVENT_NOSELECT"), "1")
+        with pytest.raises(NoBackendError, match="unset EVENT_NO"):
+            EventConfig(environment=environment).choose_backend()
+
+    def test_ignored_when_asked(self) -> None:
+        config = EventConfig(flags=BASE_IGNORE_ENV, environment={"EVENT_NOEPOLL": "1"})
+        assert chosen(config) == "epoll"
+
+    def test_ignored_in_a_setuid_program(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("os.geteuid", lambda: 0)
+        monkeypatch.setattr("os.getuid", lambda: 1000)
+        assert chosen(EventConfig(environment={"EVENT_NOEPOLL": "1"})) == "epoll"
+
+    def test_is_the_processs_own_unless_given(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("EVENT_NOEPOLL", "1")
+        assert chosen(EventConfig()) == "poll"
+        with EventBase() as base:
+            assert base.method == "poll"
+
+    def test_show_method(self) -> None:
+        lines: list[tuple[int, str]] = []
+        set_log_callback(lambda severity, message: lines.append((severity, message)))
+        try:
+            EventConfig(environment={"EVENT_SHOW_METHOD": "1"}).choose_backend()
+            EventConfig(environment={}).choose_backend()
+        finally:
+            set_log_callback(None)
+        assert lines == [(LOG_MSG, "evkit is using: epoll")]
+
+
+class TestLimits:
+    @pytest.mark.parametrize("name", ["max_dispatch_interval", "max_dispatch_callbacks"])
+    @pytest.mark.parametrize("limit", [0, -1])
+    def test_that_let_nothing_run(self, name: str, limit: int) -> None:
+        limits: dict[str, Any] = {name: limit}
+        with pytest.raises(ValueError, match=f"{name} must be None or positive, got {limit}"):
+            EventConfig(**limits)
+
+    def test_are_off_by_default(self) -> None:
+        assert not EventConfig().limits_dispatch
+        assert not EventConfig(min_dispatch_priority=3).limits_dispatch
+
+    def test_either_is_one(self) -> None:
+        assert EventConfig(max_dispatch_interval=0.5).limits_dispatch
+        assert EventConfig(max_dispatch_callbacks=5).limits_dispatch
+
+
+def test_base_tells_what_it_got(method: str) -> None:
+    avoid = [name for name in supported_methods() if name != method]
+    config = EventConfig(avoid=avoid, environment={})
+    with EventBase(config) as base:
+        assert base.method == method
+        assert base.features == config.choose_backend()().features

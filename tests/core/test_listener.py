@@ -1,0 +1,447 @@
+"""What `Listener` accepts and when, how it lives through a lack of descriptors, and what it leaves behind."""
+
+import errno
+import os
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from evkit.core import listener as module
+from evkit.core.base import EventBase
+from evkit.core.bufferevent import SocketBufferEvent
+from evkit.core.flags import EV_READ, EVLOOP_NONBLOCK, EVLOOP_ONCE
+from evkit.core.listener import Listener
+from evkit.core.log import LOG_WARN, set_log_callback
+from evkit.core.net import bound_socket
+from evkit.testing import ManualClock
+
+ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
+ANY_PORT = ("127.0.0.1", 0)
+
+
+class Door:
+    """A callback that keeps what it is given, on a listener of a free port."""
+
+    def __init__(
+        self, base: EventBase, act: Callable[[Listener], object] | None = None, **options: bool
+    ) -> None:
+        self.sockets: list[socket.socket] = []
+        self.addresses: list[object] = []
+        self.act = act
+        self.listener = Listener.bind(base, self.on_accept, ANY_PORT, **options)
+        self.clients: list[socket.socket] = []
+
+    def on_accept(self, listener: Listener, sock: socket.socket, address: object) -> None:
+        assert listener is self.listener
+        self.sockets.append(sock)
+        self.addresses.append(address)
+        if self.act is not None:
+            self.act(listener)
+
+    def knock(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.clients.append(socket.create_connection(self.listener.socket.getsockname()))
+
+    def __enter__(self) -> "Door":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.listener.close()
+        for sock in self.sockets + self.clients:
+            sock.close()
+
+
+@contextmanager
+def no_descriptors() -> Iterator[Callable[[], None]]:
+    """Let the process have no further descriptor, until the function given is called."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+
+    def restore() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield restore
+    finally:
+        restore()
+
+
+@pytest.fixture
+def log() -> Iterator[list[tuple[int, str]]]:
+    lines: list[tuple[int, str]] = []
+    set_log_callback(lambda severity, message: lines.append((severity, message)))
+    yield lines
+    set_log_callback(None)
+
+
+class TestAccepting:
+    def test_callback_gets_listener_socket_and_address(self, base: EventBase, open_descriptors: None) -> None:
+        with Door(base) as door:
+            door.knock()
+            base.loop(EVLOOP_ONCE)
+            (sock,), (client,) = door.sockets, door.clients
+            assert door.addresses == [client.getsockname()]
+            client.send(b"hi")
+            assert sock.recv(9) == b"hi"
+
+    def test_all_that_wait_are_accepted_in_one_pass(self, base: EventBase) -> None:
+        with Door(base) as door:
+            door.knock(3)
+            base.loop(ONE_PASS)
+            assert door.addresses == [client.getsockname() for client in door.clients]
+
+    def test_socket_does_not_block_and_is_not_inherited(self, base: EventBase) -> None:
+        with Door(base) as door:
+            door.knock()
+            base.loop(ONE_PASS)
+            assert door.sockets[0].gettimeout() == 0.0
+            assert not door.sockets[0].get_inheritable()
+            assert not os.get_blocking(door.listener.socket.fileno())
+
+    def test_leave_blocking(self, base: EventBase) -> None:
+        accepted: list[socket.socket] = []
+        listener = Listener(
+            base,
+            lambda _listener, sock, _address: accepted.append(sock),
+            bound_socket(ANY_PORT),
+            leave_blocking=True,
+        )
+        with socket.create_connection(listener.socket.getsockname()):
+            base.loop(ONE_PASS)
+        listener.close()
+        with accepted[0] as sock:
+            assert sock.getblocking()
+            assert os.get_blocking(sock.fileno())
+
+    def test_no_delay_is_inherited(self, base: EventBase) -> None:
+        with Door(base) as door:
+            door.knock()
+            base.loop(ONE_PASS)
+            assert door.sockets[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    def test_socket_that_listens_already(self, base: EventBase) -> None:
+        accepted: list[socket.socket] = []
+        listener = Listener(
+            base,
+            lambda _listener, sock, _address: accepted.append(sock),
+            socket.create_server(ANY_PORT),
+            backlog=None,
+        )
+        with socket.create_connection(listener.socket.getsockname()) as client:
+            base.loop(ONE_PASS)
+            listener.close()
+            with accepted[0] as sock:
+                assert sock.getpeername() == client.getsockname()
+
+    def test_flood_is_taken_in_portions(
+        self, base: EventBase, pair: tuple[socket.socket, socket.socket]
+    ) -> None:
+        flood = module._ACCEPTS_PER_EVENT + 5
+        with Door(base) as door:
+            door.knock(flood)
+            pair[1].send(b"x")
+            seen: list[int] = []
+            base.event(pair[0], EV_READ, lambda _event, _what: seen.append(len(door.sockets))).add()
+            base.loop(ONE_PASS)
+            assert len(door.sockets) == module._ACCEPTS_PER_EVENT
+            assert len(seen) == 1  # others had their turn in the same pass
+            base.loop(ONE_PASS)
+            assert len(door.sockets) == flood
+
+
+class TestEnabling:
+    def test_disabled_accepts_after_enable(self, base: EventBase) -> None:
+        with Door(base, disabled=True) as door:
+            door.knock()
+            base.loop(EVLOOP_NONBLOCK)
+            assert not door.sockets
+            door.listener.enable()
+            base.loop(EVLOOP_NONBLOCK)
+            assert len(door.sockets) == 1
+
+    def test_disabled_keeps_no_loop_alive(self, base: EventBase) -> None:
+        with Door(base) as door:
+            door.listener.disable()
+            assert base.dispatch() is False
+
+    def test_disable_in_the_callback_stops_at_once(self, base: EventBase) -> None:
+        with Door(base, Listener.disable) as door:
+            door.knock(3)
+            base.loop(EVLOOP_NONBLOCK)
+            assert len(door.sockets) == 1
+            door.act = None
+            door.listener.enable()
+            base.loop(EVLOOP_NONBLOCK)
+            assert len(door.sockets) == 3
+
+    def test_close_in_the_callback_stops_at_once(self, base: EventBase) -> None:
+        with Door(base, Listener.close) as door:
+            door.knock(3)
+            base.loop(EVLOOP_NONBLOCK)
+            assert len(door.sockets) == 1
+            assert door.listener.closed
+
+    def test_without_a_callback_connections_wait(self, base: EventBase) -> None:
+        with Door(base) as door:
+            door.listener.set_callback(None)
+            door.knock()
+            base.loop(EVLOOP_NONBLOCK)
+            assert not door.sockets
+            door.listener.set_callback(door.on_accept)
+            base.loop(EVLOOP_NONBLOCK)
+            assert len(door.sockets) == 1
+
+    def test_callback_taken_away_in_the_callback(self, base: EventBase) -> None:
+        with Door(base, lambda listener: listener.set_callback(None)) as door:
+            door.knock(2)
+            base.loop(EVLOOP_NONBLOCK)
+            assert len(door.sockets) == 1
+
+    def test_enable_after_close_does_nothing(self, base: EventBase) -> None:
+        with Door(base) as door:
+            door.listener.close()
+            door.listener.enable()
+            assert base.dispatch() is False
+
+
+class TestCallbackFails:
+    def test_connection_is_closed_and_the_next_one_accepted(
+        self, base: EventBase, open_descriptors: None
+    ) -> None:
+        escaped: list[tuple[type, object]] = []
+        base.exception_handler = lambda exception, source: escaped.append((type(exception), source))
+
+        def act(_listener: Listener) -> None:
+            if len(door.sockets) == 1:
+                raise ZeroDivisionError
+
+        with Door(base, act) as door:
+            door.knock(2)
+            base.loop(EVLOOP_NONBLOCK)
+            assert escaped == [(ZeroDivisionError, door.listener)]
+            assert door.clients[0].recv(1) == b""
+            door.clients[1].send(b"hi")
+            assert door.sockets[1].recv(9) == b"hi"
+
+    def test_descriptor_of_a_half_made_connection_serves_the_next_one(self, base: EventBase) -> None:
+        base.exception_handler = lambda _exception, _source: None
+        connections: list[SocketBufferEvent] = []
+        heard: list[bytes] = []
+
+        def on_accept(_listener: Listener, sock: socket.socket, _address: object) -> None:
+            bev = SocketBufferEvent(base, sock)
+            bev.set_callbacks(read=lambda bev: heard.append(bev.read()))
+            bev.enable(EV_READ)
+            connections.append(bev)
+            if len(connections) == 1:
+                raise ZeroDivisionError
+
+        with Door(base) as door:
+            door.listener.set_callback(on_accept)
+            door.knock(2)
+            for client in door.clients:
+                client.send(b"hi")
+            base.loop(EVLOOP_NONBLOCK)
+            assert connections[1].socket is not None  # its descriptor is the one that was just closed
+            assert heard == [b"hi"]
+        for bev in connections:
+            bev.close()
+
+
+class TestOutOfDescriptors:
+    def run_dry(self, base: EventBase, clock: ManualClock, door: Door) -> int:
+        """Fail to accept; return how many passes of ten were busy."""
+        busy = 0
+        with no_descriptors() as restore:
+            for _ in range(10):
+                base.loop(ONE_PASS)
+                busy += bool(door.listener._event.pending())
+            assert "paused" in repr(door.listener)
+            clock.advance(module._PAUSE)
+            base.loop(EVLOOP_NONBLOCK)  # tries again, in vain
+            assert not door.sockets
+            restore()
+        clock.advance(module._PAUSE)
+        base.loop(EVLOOP_NONBLOCK)
+        base.loop(EVLOOP_NONBLOCK)
+        return busy
+
+    def test_pauses_says_so_once_and_comes_back(
+        self, manual_base: EventBase, clock: ManualClock, log: list[tuple[int, str]]
+    ) -> None:
+        with Door(manual_base) as door:
+            door.knock(2)
+            assert self.run_dry(manual_base, clock, door) == 0
+            assert len(door.sockets) == 2
+            ((severity, line),) = log
+            assert severity == LOG_WARN
+            assert door.listener.address in line
+            assert os.strerror(errno.EMFILE) in line
+
+    def test_says_so_again_the_next_time(
+        self, manual_base: EventBase, clock: ManualClock, log: list[tuple[int, str]]
+    ) -> None:
+        with Door(manual_base) as door:
+            for round_ in (1, 2):
+                for sock in door.sockets:
+                    sock.close()
+                door.sockets.clear()
+                door.knock()
+                self.run_dry(manual_base, clock, door)
+                assert len(log) == round_
+
+    def test_error_callback_hears_each_failure_instead(
+        self, manual_base: EventBase, clock: ManualClock, log: list[tuple[int, str]]
+    ) -> None:
+        heard: list[tuple[object, int | None]] = []
+        with Door(manual_base) as door:
+            door.listener.error_callback = lambda listener, error: heard.append((listener, error.errno))
+            door.knock()
+            self.run_dry(manual_base, clock, door)
+            assert heard == [(door.listener, errno.EMFILE)] * 2
+            assert len(door.sockets) == 1
+        assert not log
+
+    def test_error_callback_may_fail(self, manual_base: EventBase, clock: ManualClock) -> None:
+        escaped: list[object] = []
+        manual_base.exception_handler = lambda _exception, source: escaped.append(source)
+
+        def fail(_listener: Listener, _error: OSError) -> None:
+            raise ZeroDivisionError
+
+        with Door(manual_base) as door:
+            door.listener.error_callback = fail
+            door.knock()
+            self.run_dry(manual_base, clock, door)
+            assert escaped == [door.listener] * 2
+            assert len(door.sockets) == 1
+
+    def test_error_callback_may_close(self, manual_base: EventBase, clock: ManualClock) -> None:
+        with Door(manual_base) as door:
+            door.listener.error_callback = lambda listener, _error: listener.close()
+            door.knock()
+            with no_descriptors():
+                manual_base.loop(EVLOOP_NONBLOCK)
+            assert door.listener.closed
+            assert manual_base.dispatch() is False  # nothing is left to try again
+
+    def test_disabled_while_paused_stays_disabled(self, manual_base: EventBase, clock: ManualClock) -> None:
+        with Door(manual_base) as door:
+            door.listener.error_callback = lambda listener, _error: listener.disable()
+            door.knock()
+            with no_descriptors():
+                manual_base.loop(EVLOOP_NONBLOCK)
+            clock.advance(module._PAUSE)
+            manual_base.loop(EVLOOP_NONBLOCK)
+            assert not door.sockets
+
+    def test_program_that_has_never_logged_lives_through_it(self) -> None:
+        # The modules that put a failure into words are imported late, and importing takes a descriptor.
+        result = subprocess.run(
+            [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=30, check=False
+        )
+        assert result.stdout == "accepted\n", result.stderr
+        assert os.strerror(errno.EMFILE) in result.stderr
+
+
+_PROGRAM = """
+import os, resource, socket
+from evkit.core.base import EventBase
+from evkit.core.listener import Listener
+
+def accepted(listener, sock, address):
+    sock.close()
+    base.loopbreak()
+    print("accepted")
+
+with EventBase() as base:
+    listener = Listener.bind(base, accepted, ("127.0.0.1", 0))
+    client = socket.create_connection(listener.socket.getsockname())
+    free = os.dup(0)
+    os.close(free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    base.timer(lambda event, what: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))).add(0.05)
+    base.dispatch()
+    listener.close()
+"""
+
+
+class TestBinding:
+    def test_port_in_use(self, base: EventBase, open_descriptors: None) -> None:
+        with Door(base) as door, pytest.raises(OSError, match="in use") as caught:
+            Listener.bind(base, None, door.listener.socket.getsockname())
+        assert caught.value.errno == errno.EADDRINUSE
+
+    def test_failing_listen_leaves_no_descriptor(self, base: EventBase, open_descriptors: None) -> None:
+        with pytest.raises(OverflowError):
+            Listener.bind(base, None, ANY_PORT, backlog=1 << 80)
+
+    @pytest.mark.skipif(not socket.has_ipv6, reason="this Python has no IPv6")
+    def test_ipv6(self, base: EventBase) -> None:
+        listener = Listener.bind(base, None, ("::1", 0), ipv6_only=True)
+        assert listener.address == f"[::1]:{listener.socket.getsockname()[1]}"
+        listener.close()
+
+    def test_unix_socket_is_served_and_its_file_removed(
+        self, base: EventBase, tmp_path: Path, open_descriptors: None
+    ) -> None:
+        path = str(tmp_path / "s")
+        accepted: list[socket.socket] = []
+        listener = Listener.bind(base, lambda _listener, sock, _address: accepted.append(sock), path)
+        assert listener.address == f"unix:{path}"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            base.loop(ONE_PASS)
+            client.send(b"hi")
+            assert accepted[0].recv(9) == b"hi"
+        accepted[0].close()
+        listener.close()
+        assert not os.path.exists(path)
+
+    def test_stale_file_is_replaced_and_a_foreign_one_kept(self, base: EventBase, tmp_path: Path) -> None:
+        stale, foreign = tmp_path / "stale", tmp_path / "foreign"
+        bound_socket(str(stale)).close()
+        Listener.bind(base, None, str(stale)).close()
+        assert not stale.exists()
+        foreign.write_text("precious")
+        with pytest.raises(OSError, match="in use"):
+            Listener.bind(base, None, str(foreign))
+        assert foreign.read_text() == "precious"
+
+
+class TestClosing:
+    def test_second_close_does_nothing(self, base: EventBase) -> None:
+        listener = Listener.bind(base, None, ANY_PORT)
+        listener.close()
+        listener.close()
+        assert listener.socket.fileno() == -1
+
+    def test_socket_may_be_kept(self, base: EventBase) -> None:
+        with bound_socket(ANY_PORT) as sock:
+            Listener(base, None, sock, close_on_free=False).close()
+            assert sock.fileno() >= 0
+
+    def test_port_is_free_at_once(self, base: EventBase) -> None:
+        with Door(base) as door:
+            address = door.listener.socket.getsockname()
+            door.listener.close()
+            Listener.bind(base, None, address).close()
+
+
+def test_repr_tells_address_and_state(base: EventBase) -> None:
+    listener = Listener.bind(base, lambda *_: None, ANY_PORT)
+    address = f"127.0.0.1:{listener.socket.getsockname()[1]}"
+    assert repr(listener) == f"<Listener {address} enabled>"
+    listener.disable()
+    assert repr(listener) == f"<Listener {address} disabled>"
+    listener.close()
+    assert repr(listener) == f"<Listener {address} closed>"

@@ -1,0 +1,249 @@
+"""Addresses in and out of text, the family of each, and bound sockets with their files."""
+
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evkit.core.net import (
+    Address,
+    bound_socket,
+    close_bound_socket,
+    family_of,
+    format_address,
+    parse_sockaddr_port,
+)
+
+PORTS = st.integers(0, 65535)
+needs_ipv6 = pytest.mark.skipif(not socket.has_ipv6, reason="this Python has no IPv6")
+
+
+class TestParse:
+    @pytest.mark.parametrize(
+        ("text", "address"),
+        [
+            ("127.0.0.1:80", ("127.0.0.1", 80)),
+            ("example.org:8080", ("example.org", 8080)),
+            ("[::1]:443", ("::1", 443)),
+            ("[fe80::1%eth0]:1", ("fe80::1%eth0", 1)),
+            (":80", ("", 80)),
+            ("[]:80", ("", 80)),
+            ("host:0", ("host", 0)),
+            ("host:65535", ("host", 65535)),
+            ("host:00080", ("host", 80)),
+        ],
+    )
+    def test_with_a_port(self, text: str, address: tuple[str, int]) -> None:
+        assert parse_sockaddr_port(text) == address
+        assert parse_sockaddr_port(text, 1234) == address
+
+    @pytest.mark.parametrize(
+        ("text", "host"),
+        [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("[::1]", "::1"), ("host", "host"), ("", "")],
+    )
+    def test_without_a_port(self, text: str, host: str) -> None:
+        assert parse_sockaddr_port(text, 53) == (host, 53)
+        with pytest.raises(ValueError, match="expected host:port"):
+            parse_sockaddr_port(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "host:65536",
+            "host:-1",
+            "host:+1",
+            "host: 1",
+            "host:1 ",
+            "host:1_0",
+            "host:0x50",
+            "host:http",
+            "host:",
+            "host:000080",
+            "host:\u0661",  # a digit, but no ASCII digit
+            "host:99999999999999999999",
+            "[::1",
+            "[::1]80",
+            "[::1]x:80",
+            "[::1]:",
+            "[::1]:65536",
+            "[" + "a" * 100_000,  # libevent's CVE-2016-10196: a long address in an open bracket
+        ],
+    )
+    def test_junk_is_refused_with_a_default_port_too(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r"^expected "):
+            parse_sockaddr_port(text, 80)
+
+    @given(st.ip_addresses(), PORTS)
+    def test_reads_what_format_address_wrote(self, host: object, port: int) -> None:
+        assert parse_sockaddr_port(format_address((str(host), port))) == (str(host), port)
+
+    @given(st.text())
+    def test_any_text_ends_in_an_address_or_in_a_value_error(self, text: str) -> None:
+        try:
+            host, port = parse_sockaddr_port(text, 80)
+        except ValueError:
+            return
+        assert host in text
+        assert 0 <= port <= 65535
+
+
+class TestFamily:
+    @pytest.mark.parametrize(
+        ("address", "family"),
+        [
+            (("127.0.0.1", 80), socket.AF_INET),
+            (("0.0.0.0", 0), socket.AF_INET),
+            (("::1", 80), socket.AF_INET6),
+            (("::1", 80, 0, 0), socket.AF_INET6),
+            (("fe80::1%lo", 80), socket.AF_INET6),
+            ("/run/x", socket.AF_UNIX),
+            (b"/run/x", socket.AF_UNIX),
+            ("\0abstract", socket.AF_UNIX),
+        ],
+    )
+    def test_of_an_address(self, address: Address, family: int) -> None:
+        assert family_of(address) == family
+
+    @pytest.mark.parametrize("host", ["localhost", "example.org", "127.1", "256.0.0.1", "1.2.3.4.5", "::g"])
+    def test_name_is_refused_and_named(self, host: str) -> None:
+        with pytest.raises(ValueError, match=f"got '{host}'"):
+            family_of((host, 80))
+
+
+class TestFormat:
+    @pytest.mark.parametrize(
+        ("address", "text"),
+        [
+            (("127.0.0.1", 80), "127.0.0.1:80"),
+            (("::1", 80, 0, 0), "[::1]:80"),
+            ("/run/x.sock", "unix:/run/x.sock"),
+            (b"/run/\xff", "unix:/run/\udcff"),
+            ("", "unix:"),
+        ],
+    )
+    def test_table(self, address: object, text: str) -> None:
+        assert format_address(address) == text
+
+
+class TestBoundSocket:
+    def test_has_a_port_and_sends_at_once(self) -> None:
+        with bound_socket(("127.0.0.1", 0)) as sock:
+            assert sock.getsockname()[1] > 0
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    @pytest.mark.parametrize("wish", [True, False])
+    def test_reuse_options(self, wish: bool) -> None:
+        with bound_socket(("127.0.0.1", 0), reuseable=wish, reuseable_port=wish) as sock:
+            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+                assert bool(sock.getsockopt(socket.SOL_SOCKET, option)) is wish
+
+    def test_reuseable_port_is_shared(self) -> None:
+        first = bound_socket(("127.0.0.1", 0), reuseable_port=True)
+        with first, bound_socket(first.getsockname(), reuseable_port=True) as second:
+            assert second.getsockname() == first.getsockname()
+
+    @needs_ipv6
+    @pytest.mark.parametrize("wish", [True, False])
+    def test_ipv6_only(self, wish: bool) -> None:
+        with bound_socket(("::", 0), ipv6_only=wish) as sock:
+            assert bool(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)) is wish
+
+    def test_port_in_use_is_an_error_and_leaves_no_descriptor(self, open_descriptors: None) -> None:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as other,
+            pytest.raises(OSError, match="in use") as caught,
+        ):
+            bound_socket(other.getsockname())
+        assert caught.value.errno == errno.EADDRINUSE
+
+    def test_name_makes_no_socket(self, open_descriptors: None) -> None:
+        with pytest.raises(ValueError, match="look the name up first"):
+            bound_socket(("localhost", 0))
+
+    def test_path_too_long(self, open_descriptors: None) -> None:
+        with pytest.raises(OSError, match="too long"):
+            bound_socket("/" + "x" * 200)
+
+
+class TestUnixFile:
+    def test_is_made_and_removed(self, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        sock = bound_socket(str(path))
+        assert stat.S_ISSOCK(path.stat().st_mode)
+        close_bound_socket(sock)
+        assert not path.exists()
+
+    def test_bytes_path_is_removed_too(self, tmp_path: Path) -> None:
+        path = os.fsencode(tmp_path / "s")
+        close_bound_socket(bound_socket(path))
+        assert not os.path.exists(path)
+
+    def test_abandoned_one_is_replaced(self, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        bound_socket(str(path)).close()  # as a killed server leaves it
+        with bound_socket(str(path)) as sock:
+            sock.listen()
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+
+    def test_one_that_is_listened_on_is_kept(self, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        with bound_socket(str(path)) as sock:
+            sock.listen()
+            with pytest.raises(OSError, match="in use"):
+                bound_socket(str(path))
+            assert path.exists()
+
+    def test_datagram_socket_is_kept(self, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.bind(str(path))
+            with pytest.raises(OSError, match="in use"):
+                bound_socket(str(path))
+            assert path.exists()
+
+    def test_plain_file_is_kept(self, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        path.write_text("precious")
+        with pytest.raises(OSError, match="in use"):
+            bound_socket(str(path))
+        assert path.read_text() == "precious"
+
+    def test_successor_s_file_is_kept(self, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        sock = bound_socket(str(path))
+        path.unlink()
+        with bound_socket(str(path)) as successor:
+            successor.listen()
+            close_bound_socket(sock)
+            assert path.exists()
+
+    def test_plain_file_in_its_place_is_kept(self, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        sock = bound_socket(str(path))
+        path.unlink()
+        path.write_text("precious")
+        close_bound_socket(sock)
+        assert path.read_text() == "precious"
+
+    def test_file_that_is_gone_already(self, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        sock = bound_socket(str(path))
+        path.unlink()
+        close_bound_socket(sock)
+        assert sock.fileno() == -1
+
+    @pytest.mark.skipif(not os.path.isdir("/proc"), reason="abstract names are Linux's")
+    def test_abstract_name_in_use(self, tmp_path: Path) -> None:
+        name = f"\0{tmp_path}"
+        sock = bound_socket(name)
+        with pytest.raises(OSError, match="in use"):
+            bound_socket(name)
+        close_bound_socket(sock)
+        with bound_socket(name):
+            pass
