@@ -1,0 +1,13 @@
+"""HTTP/1.1: evhttp's server on evkit's event base.
+
+Imports no third-party package; the ``h11`` engine does when it is asked for.
+"""
+
+from evkit.http.errors import BadRequest
+from evkit.http.headers import Headers
+from evkit.http.message import Request
+from evkit.http.parser import Limits
+from evkit.http.server import Handler, Server, Timeouts
+from evkit.http.static import StaticFiles
+
+__all__ = ["BadRequest", "Handler", "Headers", "Limits", "Request", "Server", "StaticFiles", "Timeouts"]

@@ -1,0 +1,86 @@
+"""The fields and the first line of a reply, as bytes that can carry nothing else.
+
+A decider: whatever a handler passes in as a name or a value comes out as exactly one line of a header section, or as an
+error. Which fields a reply needs is decided in `evkit.http.reply`.
+"""
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+
+from evkit.errors import LocalProtocolError
+
+# RFC 9110 §5.6.2 and §5.5: a token, a colon, and a value without control characters but HTAB.
+_LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++: ?[\t\x20-\x7e\x80-\xff]*+\r\n")
+_RULING: Final = frozenset({"connection", "content-length", "date", "transfer-encoding"})
+"""Fields that the framing of a reply depends on, or that evkit would set by itself."""
+_CACHED: Final = 512
+"""Lines to keep encoded: servers say the same few things over and over. Bounded, as values may come from a peer."""
+
+Fields = Iterable[tuple[str, str]]
+
+
+class RulingField(Exception):  # noqa: N818 - a signal between two modules, never seen outside
+    """A field is among those that need a closer look."""
+
+
+def encode_line(name: str, value: str) -> bytes:
+    """Return ``name: value`` with its line end.
+
+    Raises:
+        LocalProtocolError: The name is no token, or the value has a control character or one beyond ISO-8859-1.
+            Nothing can be smuggled into a reply this way.
+        TypeError: One of the two is no ``str``.
+
+    Source: RFC 9110 §5.5, §5.6.2.
+    """
+    if type(name) is not str or type(value) is not str:
+        raise TypeError(f"a header field is a pair of str, got ({name!r}, {value!r})")
+    try:
+        line = f"{name}: {value}\r\n".encode("latin-1")
+    except UnicodeEncodeError:
+        line = b""
+    if _LINE.fullmatch(line) is None or ":" in name:
+        raise LocalProtocolError(
+            f"expected a header field of a token and a value without control characters, got {name!r}: {value!r}"
+        )
+    return line
+
+
+class LineCache(dict[tuple[str, str], bytes]):
+    """Pairs to their encoded lines; ``cache[pair]`` raises `RulingField` for those in `_RULING`."""
+
+    def __missing__(self, pair: tuple[str, str]) -> bytes:
+        name, value = pair
+        line = encode_line(name, value)
+        if name.lower() in _RULING:
+            raise RulingField(name)
+        if len(self) >= _CACHED:
+            self.clear()
+        self[pair] = line
+        return line
+
+
+LINES: Final = LineCache()
+
+
+class StatusLines(dict[int, bytes]):
+    """Status codes to the first line of a reply."""
+
+    def __missing__(self, status: int) -> bytes:
+        if not 100 <= status <= 999:
+            raise ValueError(f"expected a status code of three digits, got {status}")
+        line = self[status] = b"HTTP/1.1 %d %s\r\n" % (status, reason(status).encode("ascii"))
+        return line
+
+
+STATUS_LINES: Final = StatusLines()
+
+
+def reason(status: int) -> str:
+    """Return the reason phrase of a status code: ``"Not Found"``; ``"Unknown"`` for one without a name."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

@@ -1,0 +1,115 @@
+"""evkit's own engine: one strict pattern over the whole head, and chunks taken apart without copies.
+
+A head that has come whole, as nearly all do, costs one match, one search for the fields that rule, and the rules.
+Only when that match fails is the head read byte by byte (`Scanner`), which says what is wrong or that it must wait.
+It decides nothing about what a request means (`rules`), and knows nothing of sockets, time or replies.
+"""
+
+from typing import Final
+
+from evkit.core.buffer import Buffer
+from evkit.http.parser.chunked import ChunkedReader
+from evkit.http.parser.contract import CHUNKED, Limits, RequestHead
+from evkit.http.parser.grammar import HEAD, RULING
+from evkit.http.parser.rules import decide
+from evkit.http.parser.scan import Scanner
+
+# The shortest field line is "a:" CRLF, so a head of four times max_fields bytes cannot have too many.
+_SHORTEST_FIELD: Final = 4
+
+
+class NativeEngine:
+    """Reads requests with evkit's own parser; see `Engine` for the contract.
+
+    Source: ``evhttp_parse_firstline_`` and ``evhttp_parse_headers_``, without their laxness; RFC 9112.
+    """
+
+    __slots__ = (
+        "_body_left",
+        "_chunks",
+        "_head_type",
+        "_limits",
+        "_scanner",
+        "_short",
+        "max_body",
+        "name",
+        "trailers",
+    )
+
+    def __init__(self, limits: Limits, head_type: type[RequestHead] = RequestHead) -> None:
+        self.name = "native"
+        self.max_body: int | None = None
+        self.trailers: list[tuple[str, str]] = []
+        self._limits = limits
+        self._head_type = head_type
+        # A head up to here cannot pass any limit, so that one comparison stands for all of them.
+        self._short = min(limits.max_target, limits.max_head, limits.max_fields * _SHORTEST_FIELD)
+        self._scanner: Scanner | None = None
+        self._body_left = 0
+        self._chunks: ChunkedReader | None = None
+
+    def read_head(self, source: Buffer) -> RequestHead | None:
+        """Take the next head from ``source``; see `Engine.read_head`."""
+        data, start = source.front()
+        if self._scanner is not None and not self._scan(data, start):
+            return None
+        match = HEAD.match(data, start)
+        if match is None:
+            # Nothing there yet, an unfinished head, or a bad one: the scanner tells, and returns only for the former.
+            self._scan(data, start)
+            return None
+        size = match.end() - start
+        if size > self._short:
+            self._check_limits(data, start, size)
+        self._scanner = None
+        method, target, minor, fields = match.groups()
+        head = decide(
+            method.decode(),
+            target.decode(),
+            0 if minor == b"0" else 1,
+            RULING.findall(fields),
+            fields,
+            self._head_type,
+        )
+        source.drain(size)
+        if head.body_length:
+            self._expect_body(head.body_length)
+        return head
+
+    def _scan(self, data: bytes, start: int) -> bool:
+        """Return whether the head is complete; raise `BadRequest` if it cannot become so."""
+        if self._scanner is None:
+            if len(data) == start:
+                return False
+            self._scanner = Scanner(self._limits)
+        return self._scanner.scan(data, start) is not None
+
+    def _check_limits(self, data: bytes, start: int, size: int) -> None:
+        """Read a long head, known to be well-formed, once more for its limits if it can pass one."""
+        limits = self._limits
+        if (
+            size > min(limits.max_target, limits.max_head)
+            or data.count(b"\n", start, start + size) > limits.max_fields
+        ):
+            Scanner(limits).scan(data, start)
+
+    def _expect_body(self, length: int) -> None:
+        if length == CHUNKED:
+            self._chunks = ChunkedReader(self._limits)
+        else:
+            self._body_left = length
+
+    def read_body(self, source: Buffer, sink: Buffer) -> bool:
+        """Move the body bytes that are there to ``sink``; see `Engine.read_body`."""
+        if self._chunks is not None:
+            return self._read_chunks(self._chunks, source, sink)
+        if self._body_left:
+            self._body_left -= source.remove_buffer(sink, self._body_left)
+        return not self._body_left
+
+    def _read_chunks(self, chunks: ChunkedReader, source: Buffer, sink: Buffer) -> bool:
+        if not chunks.read(source, sink, self.max_body):
+            return False
+        self.trailers = chunks.trailers
+        self._chunks = None
+        return True

@@ -1,0 +1,69 @@
+"""`evkit.http.headers`: order, look-up by name, and which blanks belong to a value."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evkit.http.headers import Headers
+
+NAMES = st.sampled_from(["Accept", "ACCEPT", "accept", "Host", "x-a", "X-A"])
+VALUES = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=5)
+PAIRS = st.lists(st.tuples(NAMES, VALUES))
+
+
+def test_get_takes_the_first_of_a_name_in_any_case() -> None:
+    headers = Headers([("X-A", "1"), ("Host", "h"), ("x-a", "2")])
+    assert headers.get("x-A") == "1"
+    assert headers["HOST"] == "h"
+    assert headers.get_all("X-a") == ["1", "2"]
+
+
+def test_absent_names() -> None:
+    headers = Headers([("Host", "")])
+    assert headers.get("X") is None
+    assert headers.get("X", "default") == "default"
+    assert headers.get("Host", "default") == ""
+    assert headers.get_all("X") == []
+    assert "X" not in headers
+    assert "host" in headers
+    assert 1 not in headers
+    with pytest.raises(KeyError, match="X"):
+        headers["X"]
+
+
+def test_repr_shows_the_pairs() -> None:
+    assert repr(Headers([("A", "b")])) == "Headers([('A', 'b')])"
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        (b"X:a", "a"),
+        (b"X: \t a b \t", "a b"),
+        (b"X:", ""),
+        (b"X: \t", ""),
+        (b"X: a:b: c", "a:b: c"),
+        (b"X: \xa0\x85a\x85\xa0 ", "\xa0\x85a\x85\xa0"),
+        (b"X: \xc3\xa4", "\xc3\xa4"),
+    ],
+)
+def test_from_raw_strips_spaces_and_tabs_only(line: bytes, value: str) -> None:
+    assert list(Headers.from_raw(line + b"\r\n")) == [("X", value)]
+
+
+def test_from_raw_of_nothing() -> None:
+    assert len(Headers.from_raw(b"")) == 0
+    assert list(Headers.from_raw(b"\r\n")) == []
+
+
+@given(PAIRS)
+def test_raw_lines_and_pairs_say_the_same(pairs: list[tuple[str, str]]) -> None:
+    raw = "".join(f"{name}: {value}\r\n" for name, value in pairs).encode("latin-1")
+    headers = Headers.from_raw(raw)
+    assert list(headers) == pairs == list(Headers(pairs))
+    assert len(headers) == len(pairs)
+    for wanted in ("ACCEPT", "host", "X-a", "none"):
+        model = [value for name, value in pairs if name.lower() == wanted.lower()]
+        assert headers.get_all(wanted) == model
+        assert headers.get(wanted) == (model[0] if model else None)
+        assert (wanted in headers) == bool(model)

@@ -1,0 +1,180 @@
+"""Who may import whom: the layers, the doors of third-party packages, and what the packages export."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import evkit
+
+ROOT = Path(evkit.__file__).parent
+SIBLINGS = ("http", "dns", "rpc", "extra")
+BELOW = {
+    "errors": set[str](),
+    "core": {"core", "errors"},
+    **{name: {name, "core", "errors"} for name in SIBLINGS},
+    "testing": {"testing", "core", "errors"},
+    "__init__": {"core", "errors"},
+    "__main__": {"cli"},
+    "cli": {"__init__", "cli", "testing", "core", "errors", *SIBLINGS},
+}
+"""The parts of evkit, and which of them each may import; ``__init__`` is the face, ``from evkit import EventBase``."""
+DOORS = {
+    "h11": "evkit.http.parser.h11_engine",
+    "dns": "evkit.dns",
+    "msgpack": "evkit.rpc",
+    "argcomplete": "evkit.cli",
+}
+"""Third-party packages, by the name that they are imported by, and the one module or package that may do it."""
+
+
+def name_of(path: Path) -> str:
+    parts = ("evkit", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
+
+
+SOURCES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Yield what is imported anywhere in a module, for type checkers only too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            # "from evkit import core" imports a module too, so the name is told with it.
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def offences(name: str, imported: list[str]) -> list[str]:
+    """Return the imports that a module of that name may not have."""
+    part = name.split(".")[1]
+    found = []
+    for target in imported:
+        top, _, rest = target.partition(".")
+        if top == "evkit":
+            first = rest.split(".")[0]
+            allowed = (first if first in BELOW else "__init__") in BELOW[part]
+        elif top in DOORS:
+            allowed = name == DOORS[top] or name.startswith(DOORS[top] + ".")
+        else:
+            allowed = top in sys.stdlib_module_names
+        if not allowed:
+            found.append(target)
+    return found
+
+
+def test_the_walk_finds_the_modules() -> None:
+    assert {
+        "evkit.__init__",
+        "evkit.errors",
+        "evkit.core",
+        "evkit.core.base",
+        "evkit.core.backends.epoll",
+    } <= set(SOURCES)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_imports_point_downwards_and_through_the_doors(name: str) -> None:
+    tree = ast.parse(SOURCES[name].read_text(encoding="utf-8"))
+    assert offences(name, list(imports(tree))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("evkit.errors", "import evkit.core.base"),
+        ("evkit.core.base", "from evkit.http import Server"),
+        ("evkit.core.base", "from evkit import dns"),
+        ("evkit.core.base", "from evkit.testing import ManualClock"),
+        ("evkit.core.base", "from evkit import EventBase"),
+        ("evkit.http.client", "import evkit"),
+        ("evkit.core.net", "import dns.resolver"),
+        ("evkit.core.net", "from .base import EventBase"),
+        ("evkit.http.client", "def late():\n    from evkit.dns import Resolver"),
+        ("evkit.http.client", "if TYPE_CHECKING:\n    from evkit.rpc import Client"),
+        ("evkit.rpc.client", "import evkit.http"),
+        ("evkit.dns.server", "import evkit.extra.tagging"),
+        ("evkit.http.parser.native", "import h11"),
+        ("evkit.http.parser.contract", "from h11 import Request"),
+        ("evkit.dns.message", "import msgpack"),
+        ("evkit.rpc.codec", "import dns.name"),
+        ("evkit.extra.tagging", "import requests"),
+        ("evkit.testing.clock", "import evkit.cli"),
+        ("evkit.__init__", "from evkit.http import Server"),
+    ],
+)
+def test_an_import_that_points_elsewhere_is_found(name: str, line: str) -> None:
+    assert len(offences(name, list(imports(ast.parse(line))))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("evkit.core.base", "import os, evkit.errors\nfrom evkit.core.event import Event"),
+        ("evkit.http.parser.h11_engine", "import h11"),
+        ("evkit.dns.message", "import dns.message\nfrom dns.name import Name"),
+        ("evkit.rpc.codec", "import msgpack"),
+        ("evkit.cli.info", "from evkit import EventBase, __version__"),
+        (
+            "evkit.cli.serve",
+            "from evkit.http import Server\nfrom evkit.dns import Resolver\nimport argcomplete",
+        ),
+    ],
+)
+def test_an_import_that_is_allowed_is_not(name: str, line: str) -> None:
+    assert offences(name, list(imports(ast.parse(line)))) == []
+
+
+_LOADED_BY = """
+import sys
+before = set(sys.modules)
+import {name}
+print(*sorted({{module.partition(".")[0] for module in set(sys.modules) - before}}))
+"""
+
+
+@pytest.mark.parametrize("name", ["evkit", "evkit.core", "evkit.http"])
+def test_importing_loads_no_third_party_package(name: str) -> None:
+    if name not in SOURCES and f"{name}.__init__" not in SOURCES:
+        pytest.skip(f"there is no {name} yet")
+    run = subprocess.run(
+        [sys.executable, "-c", _LOADED_BY.format(name=name)], capture_output=True, text=True, check=False
+    )
+    assert run.stderr == ""
+    loaded = set(run.stdout.split())
+    assert "evkit" in loaded
+    assert loaded - set(sys.stdlib_module_names) - {"evkit"} == set()
+
+
+PACKAGES = [
+    "evkit",
+    *(f"evkit.{part}" for part in BELOW if (ROOT / part / "__init__.py").exists() and part != "cli"),
+]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_what_a_package_exports_is_there_and_once(name: str) -> None:
+    package = importlib.import_module(name)
+    exported: list[str] = list(getattr(package, "__all__", ()))
+    assert sorted(set(exported)) == sorted(exported)
+    things = [getattr(package, word) for word in exported]  # AttributeError: it is not there
+    defined = [id(thing) for thing in things if inspect.isclass(thing) or inspect.isfunction(thing)]
+    assert len(set(defined)) == len(defined)
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_what_a_package_exports_is_its_own(name: str) -> None:
+    """A class has one public home: the package that defines it, and ``evkit`` itself for core and errors."""
+    package = importlib.import_module(name)
+    homes = ("evkit.core.", "evkit.errors") if name == "evkit" else (name + ".",)
+    for word in getattr(package, "__all__", ()):
+        thing = getattr(package, word)
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            assert thing.__module__.startswith(homes), word
