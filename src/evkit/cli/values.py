@@ -1,0 +1,107 @@
+"""What the words on a command line mean: sizes, seconds, addresses.
+
+A decider: text in, value out, or an error that says what was expected. Knows nothing of options or sockets.
+"""
+
+import re
+from argparse import ArgumentTypeError
+from operator import itemgetter
+from typing import Final
+
+from evkit.core.net import parse_sockaddr_port
+
+Bind = tuple[str, int] | str
+"""``(host, port)``, where an empty host stands for all addresses, or the path of a unix socket."""
+
+NONE: Final = "none"
+"""The word for "no limit"."""
+_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_SIZE: Final = re.compile(r"([0-9]{1,15})([KMG]?)B?", re.IGNORECASE)
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
+_UNIX: Final = "unix:"
+
+
+def size(text: str) -> int:
+    """Read a size of at least 1: ``"8192"``, ``"64K"``, ``"1M"``, ``"2G"``, in units of 1,024.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    match = _SIZE.fullmatch(text)
+    number = int(match[1]) * _UNITS[match[2].upper()] if match else 0
+    if not number:
+        raise ArgumentTypeError(f"expected a number from 1 such as 8192, 64K or 1M, got {text!r}")
+    return number
+
+
+def size_or_none(text: str) -> int | None:
+    """Read a size, or ``"none"`` for no limit.
+
+    Raises:
+        ArgumentTypeError: It is neither.
+    """
+    try:
+        return None if text == NONE else size(text)
+    except ArgumentTypeError as error:
+        raise ArgumentTypeError(f"{error}; {NONE} for no limit") from None
+
+
+def seconds(text: str) -> float | None:
+    """Read a time of more than 0 seconds, or ``"none"`` for no limit.
+
+    0 is refused, because half of the world's servers mean "no limit" by it and the others "at once".
+
+    Raises:
+        ArgumentTypeError: It is neither.
+    """
+    number = seconds_from_zero(text)
+    if number == 0:
+        raise ArgumentTypeError(f"expected more than 0 seconds, got {text!r}; {NONE} for no limit")
+    return number
+
+
+def seconds_from_zero(text: str) -> float | None:
+    """Read a time of 0 seconds or more, or ``"none"`` for no limit.
+
+    Raises:
+        ArgumentTypeError: It is neither.
+    """
+    if text == NONE:
+        return None
+    if not _SECONDS.fullmatch(text):
+        raise ArgumentTypeError(
+            f"expected a number of seconds such as 30 or 0.5, got {text!r}; {NONE} for no limit"
+        )
+    return float(text)
+
+
+def bind(text: str) -> Bind:
+    """Read where to listen: ``"127.0.0.1:8080"``, ``"[::1]:8080"``, ``":8080"`` or ``"unix:/run/evkit.sock"``.
+
+    Raises:
+        ArgumentTypeError: It is none of these.
+    """
+    if text.startswith(_UNIX):
+        path = text.removeprefix(_UNIX)
+        if not path:
+            raise ArgumentTypeError(f"expected the path of a socket after unix:, got {text!r}")
+        return path
+    try:
+        return parse_sockaddr_port(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{error}; or :PORT for all addresses, or unix:PATH") from None
+
+
+def show_size(number: int | None) -> str:
+    """Write a size as `size` reads it, as short as is exact: ``"64K"``, ``"none"``."""
+    if number is None:
+        return NONE
+    unit, factor = max(
+        ((unit, factor) for unit, factor in _UNITS.items() if number % factor == 0), key=itemgetter(1)
+    )
+    return f"{number // factor}{unit}"
+
+
+def show_seconds(number: float | None) -> str:
+    """Write a time as `seconds` reads it: ``"0.5"``, ``"none"``."""
+    return NONE if number is None else f"{number:g}"

@@ -1,0 +1,133 @@
+"""What is said of an address that can't be had, and what is done about descriptors."""
+
+import errno
+import os
+import resource
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evkit.cli.errors import Failure
+from evkit.cli.listening import explain, listen, raise_file_limit, url
+from evkit.cli.values import Bind
+from evkit.core import EventBase
+from evkit.http import Server
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with EventBase() as base:
+        server = Server(base)
+        yield server
+        server.close()
+
+
+def system_error(code: int) -> OSError:
+    return OSError(code, os.strerror(code))
+
+
+@pytest.mark.parametrize(
+    ("bind", "error", "said"),
+    [
+        (
+            ("127.0.0.1", 8080),
+            system_error(errno.EADDRINUSE),
+            "127.0.0.1:8080 is in use; * --bind 127.0.0.1:8081",
+        ),
+        (("::1", 8080), system_error(errno.EADDRINUSE), "[::1]:8080 is in use; * --bind [::1]:8081"),
+        (("", 65535), system_error(errno.EADDRINUSE), ":65535 is in use; * --bind :0"),
+        (("127.0.0.1", 80), system_error(errno.EACCES), "no permission for port 80; * --bind 127.0.0.1:8080"),
+        (("", 443), system_error(errno.EACCES), "no permission for port 443; * --bind :8443"),
+        (("", 25), system_error(errno.EACCES), "no permission for port 25; * --bind :8080"),
+        (
+            ("192.0.2.1", 1),
+            system_error(errno.EADDRNOTAVAIL),
+            "'192.0.2.1' is no address of this machine; :1 *",
+        ),
+        (
+            ("x.invalid", 1),
+            socket.gaierror(-2, "unknown"),
+            "expected an address of * got 'x.invalid': unknown",
+        ),
+        (("a..b", 1), UnicodeError("label\nempty"), "expected an address * got 'a..b': label empty"),
+        (("1.2.3.4", 5), system_error(errno.ENOBUFS), "can't listen on 1.2.3.4:5: No buffer space available"),
+        ("/run/x", system_error(errno.EADDRINUSE), "'/run/x' is in use by a server, or no socket; *"),
+        ("/no/x", system_error(errno.ENOENT), "there is no folder for the socket '/no/x'"),
+        ("/x", system_error(errno.EACCES), "can't listen on the socket '/x': Permission denied"),
+        ("/x", OSError("AF_UNIX path too long"), "can't listen on the socket '/x': AF_UNIX path too long"),
+    ],
+)
+def test_explanations(bind: Bind, error: OSError | ValueError, said: str) -> None:
+    text = explain(bind, error)
+    begin, _, end = said.partition("*")
+    assert text.startswith(begin.rstrip())
+    assert text.endswith(end)
+    assert "\n" not in text
+
+
+def test_several_addresses_of_both_kinds(server: Server, tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    listen(server, [("127.0.0.1", 0), path, ("127.0.0.1", 0)])
+    first, unix, second = (listener.address for listener in server.listeners)
+    assert first != second
+    assert unix == f"unix:{path}"
+
+
+def test_a_port_in_use(server: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Failure, match=f"127.0.0.1:{port} is in use"):
+            listen(server, [("127.0.0.1", port)])
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70, "\udcff"])
+def test_what_can_be_no_name_is_an_error_and_no_traceback(server: Server, host: str) -> None:
+    with pytest.raises(Failure, match="expected an address of this machine or its name"):
+        listen(server, [(host, 0)])
+
+
+def test_a_path_that_is_too_long(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="path too long"):
+        listen(server, [str(tmp_path / ("x" * 200))])
+
+
+def test_urls() -> None:
+    assert url("127.0.0.1:80") == "http://127.0.0.1:80"
+    assert url("[::1]:80") == "http://[::1]:80"
+    assert url("unix:/run/x") == "unix:/run/x"
+
+
+@pytest.mark.parametrize(
+    ("method", "before", "after"),
+    [
+        ("epoll", (1024, 4096), (4096, 4096)),
+        ("epoll", (4096, 4096), None),
+        ("select", (256, 4096), (1024, 4096)),
+        ("select", (4096, 4096), (1024, 4096)),
+        ("select", (256, 512), (512, 512)),
+        ("poll", (1024, resource.RLIM_INFINITY), (resource.RLIM_INFINITY, resource.RLIM_INFINITY)),
+        ("select", (1024, resource.RLIM_INFINITY), None),
+    ],
+)
+def test_the_limit_of_descriptors(
+    monkeypatch: pytest.MonkeyPatch, method: str, before: tuple[int, int], after: tuple[int, int] | None
+) -> None:
+    calls: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda what: before)
+    monkeypatch.setattr(resource, "setrlimit", lambda what, limits: calls.append(limits))
+    raise_file_limit(method)
+    assert calls == ([] if after is None else [after])
+
+
+def test_a_limit_that_the_system_refuses_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(what: int, limits: tuple[int, int]) -> None:
+        raise ValueError("current limit exceeds maximum limit")
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (1, 2))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    raise_file_limit("epoll")
+    monkeypatch.undo()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
