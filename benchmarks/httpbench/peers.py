@@ -1,0 +1,215 @@
+"""The servers that are compared: how each is made ready, which version it is, and by what command it runs.
+
+It must never know how a server is measured. All serve the same two things; benchmarks/README.md
+tells what each does in its own way.
+"""
+
+import getpass
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from httpbench.load import FILE_BODY, FILE_NAME
+
+BASELINE: Final = "evhttp"
+_PEERS: Final = Path(__file__).parents[1] / "peers"
+_PIP: Final = "python -m pip install --group bench"
+_BUILD_SECONDS: Final = 300.0
+# Debian keeps nginx here, which is not on the PATH of everyone but root.
+_SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+class PeerMissing(Exception):  # noqa: N818 - it is left out; nothing failed
+    """A peer cannot run here; the message says how to install it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where things are: what was built, and the folder that the servers serve.
+
+    Attributes:
+        build: Programs, run-time files and logs.
+        www: Holds the one file of the file case.
+    """
+
+    build: Path
+    www: Path
+
+    @property
+    def file(self) -> Path:
+        """The file of the file case."""
+        return self.www / FILE_NAME
+
+
+def make_site(build: Path) -> Site:
+    """Make the folders and the file that is served."""
+    site = Site(build, build / "www")
+    site.www.mkdir(parents=True, exist_ok=True)
+    site.file.write_bytes(FILE_BODY)
+    return site
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One server.
+
+    Attributes:
+        name: What ``--only`` takes.
+        prepare: Builds what it needs and returns its version; raises `PeerMissing`.
+        command: Site and port → its command line.
+        holds_idle: Whether the idle connections are measured with it.
+    """
+
+    name: str
+    prepare: Callable[[Site], str]
+    command: Callable[[Site, int], list[str]]
+    holds_idle: bool = False
+
+
+def environment(site: Site) -> dict[str, str]:
+    """Make the environment that every server gets: today's, and where the file is."""
+    return os.environ | {"BENCH_FILE": str(site.file)}
+
+
+def _run(command: list[str], advice: str) -> str:
+    """Run a short command for its output, standard error included (nginx tells its version there)."""
+    try:
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_BUILD_SECONDS,
+            check=False,
+        )
+    except OSError as exc:
+        raise PeerMissing(f"{command[0]} does not start ({exc.strerror}); {advice}") from exc
+    except subprocess.TimeoutExpired as exc:
+        raise PeerMissing(f"{command[0]} took longer than {_BUILD_SECONDS:.0f} s; {advice}") from exc
+    if done.returncode:
+        raise PeerMissing(f"{command[0]} failed ({done.stdout.strip()[-200:]}); {advice}")
+    return done.stdout.strip()
+
+
+def _distributions(*names: str) -> str:
+    try:
+        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    except importlib.metadata.PackageNotFoundError as exc:
+        raise PeerMissing(f"{exc.name} is not installed; {_PIP}") from exc
+
+
+def _commit() -> str:
+    """Name the commit that is measured; nothing outside a checkout."""
+    try:
+        return ", commit " + _run(["git", "-C", str(_PEERS), "describe", "--always", "--dirty"], "")
+    except PeerMissing:
+        return ""
+
+
+def _prepare_evkit(_: Site) -> str:
+    try:
+        found = importlib.util.find_spec("evkit.http.server")
+    except ImportError:
+        found = None
+    if found is None:
+        raise PeerMissing("evkit.http.server cannot be imported; python -m pip install -e .")
+    return _distributions("evkit", "h11") + _commit()
+
+
+def _evkit(engine: str) -> Callable[[Site, int], list[str]]:
+    def command(site: Site, port: int) -> list[str]:
+        return [sys.executable, str(_PEERS / "evkit_server.py"), str(port), str(site.www), "--engine", engine]
+
+    return command
+
+
+def _prepare_evhttp(site: Site) -> str:
+    program = str(site.build / "evhttp_server")
+    advice = "apt-get install gcc libevent-dev"
+    compiler = os.environ.get("CC", "gcc")
+    _run([compiler, "-O2", "-Wall", "-o", program, str(_PEERS / "evhttp_server.c"), "-levent"], advice)
+    return "libevent " + _run([program, "--version"], advice)
+
+
+def _evhttp(site: Site, port: int) -> list[str]:
+    return [str(site.build / "evhttp_server"), str(port), str(site.file)]
+
+
+def _nginx_program() -> str | None:
+    return shutil.which("nginx", path=os.environ.get("PATH", "") + os.pathsep + _SBIN)
+
+
+def _prepare_nginx(site: Site) -> str:
+    advice = "apt-get install nginx-light"
+    program = _nginx_program()
+    if program is None:
+        raise PeerMissing(f"nginx is not installed; {advice}")
+    (site.build / "nginx").mkdir(exist_ok=True)
+    return _run([program, "-v"], advice).rpartition("/")[2]
+
+
+def nginx_config(template: str, site: Site, port: int) -> str:
+    """Fill in the words between @ signs.
+
+    The user is the one who runs the benchmark, so that started by root nginx still may read the file.
+    """
+    words = {"USER": getpass.getuser(), "RUN": site.build / "nginx", "WWW": site.www, "PORT": port}
+    for word, value in words.items():
+        template = template.replace(f"@{word}@", str(value))
+    return template
+
+
+def _nginx(site: Site, port: int) -> list[str]:
+    folder = site.build / "nginx"
+    config = folder / "nginx.conf"
+    config.write_text(nginx_config((_PEERS / "nginx.conf").read_text(), site, port))
+    return [_nginx_program() or "nginx", "-e", "stderr", "-p", str(folder), "-c", str(config)]
+
+
+def _uvicorn(loop: str, parser: str) -> Callable[[Site, int], list[str]]:
+    def command(_: Site, port: int) -> list[str]:
+        quiet = ["--log-level", "warning", "--no-access-log", "--lifespan", "off"]
+        choice = ["--loop", loop, "--http", parser, "--app-dir", str(_PEERS), "--port", str(port)]
+        return [sys.executable, "-m", "uvicorn", *choice, *quiet, "asgi_app:app"]
+
+    return command
+
+
+def _granian(_: Site, port: int) -> list[str]:
+    choice = ["--interface", "asgi", "--loop", "uvloop", "--http", "1", "--no-ws", "--workers", "1"]
+    place = ["--working-dir", str(_PEERS), "--port", str(port)]
+    return [sys.executable, "-m", "granian", *choice, *place, "--log-level", "warning", "asgi_app:app"]
+
+
+def _prepare_go(site: Site) -> str:
+    advice = "apt-get install golang-go"
+    version = _run(["go", "version"], advice)
+    _run(["go", "build", "-o", str(site.build / "go_server"), str(_PEERS / "go_server.go")], advice)
+    return version.split()[2]
+
+
+def _go(site: Site, port: int) -> list[str]:
+    return [str(site.build / "go_server"), str(port), str(site.www)]
+
+
+PEERS: Final = (
+    Peer(BASELINE, _prepare_evhttp, _evhttp, holds_idle=True),
+    Peer("evkit-native", _prepare_evkit, _evkit("native"), holds_idle=True),
+    Peer("evkit-h11", _prepare_evkit, _evkit("h11"), holds_idle=True),
+    Peer("nginx", _prepare_nginx, _nginx),
+    Peer("go", _prepare_go, _go),
+    Peer("granian", lambda _: _distributions("granian", "uvloop"), _granian),
+    Peer(
+        "uvicorn-uvloop",
+        lambda _: _distributions("uvicorn", "uvloop", "httptools"),
+        _uvicorn("uvloop", "httptools"),
+    ),
+    Peer("uvicorn-h11", lambda _: _distributions("uvicorn", "h11"), _uvicorn("asyncio", "h11")),
+)

@@ -1,0 +1,328 @@
+"""The pure parts of the HTTP benchmark: what wrk printed, what /proc says, ratios, tables, the command line."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from bench_http import choose_peers, make_parser, prepare
+from httpbench.load import CASES, FILE_BODY, Figures, LoadError, parse_output, wrk_command
+from httpbench.machine import Cores, choose_cores, cpu_model, parse_cpu_list
+from httpbench.peers import PEERS, Peer, PeerMissing, Site, nginx_config
+from httpbench.proc import (
+    Memory,
+    cpu_spent,
+    descendants,
+    parse_schedstat,
+    parse_stat,
+    parse_status,
+    sample_cpu,
+    sample_memory,
+)
+from httpbench.report import document, format_idle, format_summaries, format_table, paired_ratio, summarize
+from httpbench.runner import IdleRow, Measurement, Row, alternate
+from httpbench.server import wrong_with
+
+MINIMAL, BROWSER, PIPELINED, FILE = CASES
+COUNTS = {
+    "requests": 300_000,
+    "duration_us": 2_000_000,
+    "bytes": 45_000_000,
+    "p50_us": 633,
+    "p90_us": 700,
+    "p99_us": 1_900,
+    "p999_us": 2_500,
+    "connect_errors": 0,
+    "read_errors": 0,
+    "write_errors": 0,
+    "timeouts": 0,
+    "status_errors": 0,
+}
+
+
+def wrk_text(**changes: int) -> str:
+    counts = json.dumps(COUNTS | changes)
+    return f"Running 2s test @ http://127.0.0.1:8080/\n  1 threads and 64 connections\nfigures {counts}\n"
+
+
+def measured(
+    *, cpu: float = 3.0, requests: int = 300_000, seconds: float = 2.0, rss: int = 2 << 20
+) -> Measurement:
+    return Measurement(Figures(requests, seconds, 1, 500, 600, 1500, 2000), cpu, Memory(rss, rss))
+
+
+def row(server: str, number: int, result: Measurement | None, error: str = "") -> Row:
+    return Row("minimal", 64, server, number, result, error)
+
+
+# --- what wrk printed
+
+
+def test_figures_of_a_clean_run() -> None:
+    figures = parse_output(wrk_text(), 1)
+    assert figures == Figures(300_000, 2.0, 45_000_000, 633, 700, 1_900, 2_500)
+    assert figures.rate == 150_000
+
+
+def test_pipelined_latencies_are_unknown() -> None:
+    figures = parse_output(wrk_text(), 16)
+    assert (figures.requests, figures.p50_us, figures.p999_us) == (300_000, None, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["connect_errors", "read_errors", "write_errors", "timeouts", "status_errors"]
+)
+def test_any_error_voids_the_run(name: str) -> None:
+    with pytest.raises(LoadError, match=f"7 {name.replace('_', ' ')}"):
+        parse_output(wrk_text(**{name: 7}), 1)
+
+
+def test_no_reply_or_no_figures_is_an_error() -> None:
+    with pytest.raises(LoadError, match="no reply"):
+        parse_output(wrk_text(requests=0), 1)
+    with pytest.raises(LoadError, match="unable to connect"):
+        parse_output("unable to connect to 127.0.0.1:1\n", 1)
+
+
+def test_wrk_is_told_headers_depth_and_core() -> None:
+    command = wrk_command(PIPELINED, port=8080, connections=64, seconds=3, core=5)
+    assert command[:4] == ["taskset", "-c", "5", "wrk"]
+    assert command[-3:] == ["http://127.0.0.1:8080/", "--", "16"]
+    assert "Accept-Language: en-GB,en;q=0.9" in wrk_command(BROWSER, port=1, connections=1, seconds=1, core=0)
+
+
+def test_the_browser_sends_eight_headers_in_about_380_bytes() -> None:
+    lines = [
+        "GET / HTTP/1.1",
+        "Host: 127.0.0.1:40000",
+        *(f"{name}: {value}" for name, value in BROWSER.headers),
+    ]
+    assert len(lines) == 1 + 8
+    assert 360 <= len("\r\n".join(lines)) + 4 <= 400
+
+
+# --- what /proc says
+
+
+def test_schedstat_is_the_first_number() -> None:
+    assert parse_schedstat("120200000 83634 2\n") == 120_200_000
+
+
+def test_stat_with_a_hostile_name() -> None:
+    fields = "S 7 42 42 0 -1 4194560 100 0 0 0 250 125 9 9 20 0 1 0"
+    assert parse_stat(f"42 (a) S 1 (b) {fields}\n") == (7, 375)
+
+
+def test_status_in_bytes() -> None:
+    assert parse_status("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n") == Memory(1 << 20, 2 << 20)
+
+
+def test_a_zombie_has_no_memory() -> None:
+    assert parse_status("Name:\tx\nState:\tZ (zombie)\n") == Memory(0, 0)
+
+
+def test_descendants_reach_grandchildren_only_of_the_root() -> None:
+    parents = {10: 1, 11: 10, 12: 11, 13: 10, 20: 1, 21: 20}
+    assert sorted(descendants(10, parents)) == [10, 11, 12, 13]
+
+
+def test_cpu_time_between_samples() -> None:
+    before = {1: 5_000_000_000, 2: 1_000_000_000, 9: 400}
+    after = {1: 6_500_000_000, 2: 1_000_000_000, 3: 250_000_000}
+    assert cpu_spent(before, after) == 1.75
+
+
+def test_this_process_has_used_time_and_memory() -> None:
+    assert cpu_spent({}, sample_cpu(os.getpid())) > 0
+    memory = sample_memory(os.getpid())
+    assert 0 < memory.rss <= memory.peak
+
+
+# --- the machine
+
+
+@pytest.mark.parametrize(("text", "cpus"), [("0\n", {0}), ("0-2,5", {0, 1, 2, 5}), ("4,6-7", {4, 6, 7})])
+def test_cpu_list(text: str, cpus: set[int]) -> None:
+    assert parse_cpu_list(text) == cpus
+
+
+def test_wrk_avoids_the_other_thread_of_the_servers_core() -> None:
+    pairs = {cpu: frozenset({cpu & ~1, cpu | 1}) for cpu in range(4)}
+    cores = choose_cores([0, 1, 2, 3], pairs)
+    assert cores == Cores(3, 0)
+    assert choose_cores([2, 3], pairs).warning != ""
+
+
+def test_one_processor_is_shared_and_said() -> None:
+    cores = choose_cores([3], {})
+    assert (cores.server, cores.client) == (3, 3)
+    assert "one processor" in cores.warning
+
+
+def test_cpu_model() -> None:
+    assert cpu_model("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n") == "Some CPU @ 2 GHz"
+    assert cpu_model("processor\t: 0\n") == "unknown"
+
+
+# --- servers
+
+
+def test_nginx_config_is_filled_in(tmp_path: Path) -> None:
+    template = "listen 127.0.0.1:@PORT@; root @WWW@; pid @RUN@/nginx.pid;"
+    assert nginx_config(template, Site(tmp_path, tmp_path / "www"), 8081) == (
+        f"listen 127.0.0.1:8081; root {tmp_path}/www; pid {tmp_path}/nginx/nginx.pid;"
+    )
+
+
+RIGHT = [("CONTENT-TYPE", "text/plain; charset=utf-8"), ("Content-Length", "13")]
+
+
+def test_a_right_reply_passes() -> None:
+    assert wrong_with(MINIMAL, 200, RIGHT, b"Hello, world!") is None
+    assert wrong_with(FILE, 200, [("Content-Length", "65536")], FILE_BODY) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "fault"),
+    [
+        (404, RIGHT, b"Hello, world!", "status 404"),
+        (200, RIGHT, b"Hello, World!", "a body of 13 bytes"),
+        (200, RIGHT[:1], b"Hello, world!", "Content-Length None"),
+        (200, RIGHT[1:], b"Hello, world!", "Content-Type None"),
+        (200, [*RIGHT, ("Connection", "Close")], b"Hello, world!", "Connection: close"),
+    ],
+)
+def test_a_wrong_reply_is_named(status: int, headers: list[tuple[str, str]], body: bytes, fault: str) -> None:
+    assert str(wrong_with(MINIMAL, status, headers, body)).startswith(fault)
+
+
+def peer(name: str) -> Peer:
+    return Peer(name, lambda _: "1", lambda _site, _port: [name])
+
+
+def test_rounds_alternate() -> None:
+    first, second = peer("a"), peer("b")
+    assert [p.name for p in alternate([first, second], 1)] == ["a", "b"]
+    assert [p.name for p in alternate([first, second], 2)] == ["b", "a"]
+
+
+# --- the report
+
+
+def test_a_measurement_per_request() -> None:
+    result = measured(cpu=3.0, requests=300_000, seconds=4.0)
+    assert result.cpu_us == 10.0
+    assert result.load == 0.75
+
+
+def test_ratios_are_paired_by_round() -> None:
+    own = {1: measured(cpu=2.0), 2: measured(cpu=8.0), 3: measured(cpu=3.0), 4: measured(cpu=99.0)}
+    base = {1: measured(cpu=1.0), 2: measured(cpu=8.0), 3: measured(cpu=1.0), 5: measured(cpu=50.0)}
+    assert paired_ratio(own, base, lambda result: result.cpu_us) == 2.0
+    assert paired_ratio(own, {}, lambda result: result.cpu_us) is None
+
+
+def test_summary_takes_medians_and_sorts_by_cpu_time() -> None:
+    rows = [
+        row("broken", 1, None, "WrongAnswer: status 500"),
+        row("evhttp", 1, measured(cpu=3.0)),
+        row("other", 1, measured(cpu=1.5, requests=600_000)),
+        row("evhttp", 2, measured(cpu=6.0)),
+        row("other", 2, measured(cpu=1.5, requests=300_000)),
+        row("evhttp", 3, measured(cpu=3.6)),
+        Row("browser", 64, "evhttp", 1, measured(cpu=1000.0)),
+        Row("minimal", 1, "evhttp", 1, measured(cpu=1000.0)),
+    ]
+    other, evhttp, broken = summarize(MINIMAL, 64, rows)
+    assert [part.server for part in (other, evhttp, broken)] == ["other", "evhttp", "broken"]
+    assert evhttp.cpu_us == pytest.approx(12.0)
+    assert evhttp.cpu_range == pytest.approx((10.0, 20.0))
+    assert (evhttp.cpu_ratio, evhttp.rate_ratio, evhttp.rounds) == (1.0, 1.0, 3)
+    assert other.cpu_ratio == pytest.approx((2.5 / 10 + 5 / 20) / 2)
+    assert other.rate_ratio == pytest.approx(1.5)
+    assert other.in_flight == pytest.approx(64 / 450_000)
+    assert (broken.rounds, broken.errors) == (0, ("WrongAnswer: status 500",))
+
+
+def test_table_shows_figures_and_errors() -> None:
+    failed = [row("broken", number, None, "LoadError: wrk met 3 timeouts") for number in (1, 2)]
+    rows = [row("evhttp", 1, measured(cpu=3.0)), *failed]
+    text = format_summaries(MINIMAL, 64, summarize(MINIMAL, 64, rows)).splitlines()
+    assert text[0] == "minimal request, 64 connections"
+    evhttp = ["evhttp", "10.00", "10.00-10.00", "1.00", "150,000", "1.00", "0.500", "1.500", "150%", "2.0"]
+    assert text[2].split() == evhttp
+    assert text[3].split() == ["broken", *["-"] * 9]
+    assert [line.strip() for line in text[4:]] == ["broken: LoadError: wrk met 3 timeouts"]
+
+
+def test_table_says_where_uncounted_requests_weigh() -> None:
+    rows = [Row("pipelined", 1024, "evhttp", 1, measured(requests=100_000))]
+    text = format_summaries(PIPELINED, 1024, summarize(PIPELINED, 1024, rows))
+    assert "evhttp: CPU time too high by up to 16%" in text
+    rows = [Row("pipelined", 64, "evhttp", 1, measured(requests=100_000))]
+    assert "too high" not in format_summaries(PIPELINED, 64, summarize(PIPELINED, 64, rows))
+
+
+def test_one_connection_is_singular() -> None:
+    assert format_summaries(MINIMAL, 1, []).startswith("minimal request, 1 connection\n")
+
+
+def test_columns_line_up() -> None:
+    assert format_table([("name", "n"), ("a", "100")]) == "name    n\na     100"
+
+
+def test_idle_table() -> None:
+    rows = [
+        IdleRow("evhttp", 10_000, 1520.4, measured(cpu=3.0), measured(cpu=3.3), lost=2),
+        IdleRow("evkit", 10_000, 0.0, None, None, error="ServerError: died"),
+    ]
+    text = format_idle(rows).splitlines()
+    assert text[2].split() == ["evhttp", "10,000", "1,520", "10.00", "11.00", "2"]
+    assert text[-1].strip() == "evkit: ServerError: died"
+
+
+def test_document_survives_json() -> None:
+    rows = [row("evhttp", 1, measured(cpu=3.0))]
+    idle = [IdleRow("evhttp", 5, 1.0, measured(), measured())]
+    text = json.dumps(document({"date": "today"}, rows, summarize(MINIMAL, 64, rows), idle))
+    read = json.loads(text)
+    assert read["date"] == "today"
+    assert read["rows"][0]["result"]["cpu_seconds"] == 3.0
+    assert read["summaries"][0]["cpu_us"] == pytest.approx(10.0)
+    assert read["idle"][0]["held"] == 5
+
+
+# --- the command line
+
+
+def test_a_missing_peer_is_left_out_with_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def absent(_: Site) -> str:
+        raise PeerMissing("not installed; apt-get install it")
+
+    peers = [peer("here"), Peer("gone", absent, lambda _site, _port: [])]
+    versions, missing = prepare(peers, Site(tmp_path, tmp_path))
+    assert (versions, missing) == ({"here": "1"}, {"gone": "not installed; apt-get install it"})
+    assert "gone: left out: not installed; apt-get install it" in capsys.readouterr().out
+
+
+def test_defaults_are_the_whole_matrix() -> None:
+    args = make_parser().parse_args([])
+    assert (list(args.connections), args.case) == ([1, 64, 1024], ["minimal", "browser", "pipelined", "file"])
+    assert [peer.name for peer in choose_peers(args.only)] == [peer.name for peer in PEERS]
+
+
+def test_only_keeps_the_baseline() -> None:
+    assert {peer.name for peer in choose_peers(["nginx"])} == {"evhttp", "nginx"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--seconds", "0"], ["--idle", "-1"], ["--case", "nope"], ["--only", "iis"]]
+)
+def test_nonsense_is_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        make_parser().parse_args(wrong)
+    assert wrong[0] in capsys.readouterr().err
