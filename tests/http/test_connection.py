@@ -357,13 +357,31 @@ def test_an_exception_in_drained_closes_the_connection() -> None:
         assert later.closed == later.requests
 
 
+def test_drained_is_not_called_when_the_connection_has_ended() -> None:
+    with Site() as site:
+        later, calls = Later(), []
+        site.server.set_gencb(later)
+        client = site.client(receive_buffer=4096)
+        client.send(get())
+        later.requests[0].send_reply_start(200)
+        site.settle()
+        later.requests[0].send_reply_chunk(b"", lambda: calls.append("at once"))
+        later.requests[0].send_reply_chunk(bytes(8 * MIB), lambda: calls.append("later"))
+        site.server.close()
+        site.settle()
+        assert calls == []
+
+
 def test_pieces_before_the_start_are_an_error() -> None:
     with Site() as site:
         later = Later()
         site.server.set_gencb(later)
         client = site.client()
-        client.send(get())
-        (asked,) = later.requests
+        client.send(get() * 2)
+        later.requests[0].send_reply_start(200)
+        later.requests[0].send_reply_end()
+        client.reply()
+        asked = later.requests[1]
         with pytest.raises(LocalProtocolError, match="send_reply_start"):
             asked.send_reply_chunk(b"x")
         with pytest.raises(LocalProtocolError, match="send_reply_start"):

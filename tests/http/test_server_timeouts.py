@@ -1,5 +1,6 @@
 """The time-outs of a server, with a clock that the test moves: no test here takes longer than its traffic."""
 
+import socket
 from typing import Final
 
 import pytest
@@ -355,12 +356,16 @@ def test_a_refused_client_that_leaves_is_forgotten_at_once() -> None:
 def test_no_second_reply_while_the_last_one_waits_for_its_reader(engine: str) -> None:
     timeouts = Timeouts(header=5.0, body=5.0, write=None)
     with Timed(engine, timeouts) as timed:
-        timed.server.set_cb("/", lambda asked: asked.send_reply(403, bytes(8 * MIB)), stream=True)
+        timed.server.set_cb("/", lambda asked: asked.send_reply(403, bytes(200_000)), stream=True)
         uploading, half = timed.client(receive_buffer=4096), timed.client(receive_buffer=4096)
+        for connection in timed.server.connections:  # or the kernel would take the whole reply
+            assert connection.bev.socket is not None
+            connection.bev.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         uploading.send(request("POST", "/", "Content-Length: 10") + b"ab")
         half.send(get() + get()[:5])
         half.finish()
         timed.wait(60)
+        assert all(connection.bev.output for connection in timed.server.connections)
         assert uploading.rest().count(b"HTTP/1.1 ") == 1
         assert half.rest().count(b"HTTP/1.1 ") == 1
         uploading.close()

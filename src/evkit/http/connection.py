@@ -217,8 +217,7 @@ class ServerConnection:
                 self._on_read(self.bev)
 
     def _end_empty_body(self, request: Request) -> None:
-        if self._request is request:
-            self._hand_over(request, Buffer(), complete=True)
+        self._hand_over(request, Buffer(), complete=True)
 
     def _read_body(self, source: Buffer, body: Buffer) -> bool:
         """Take what has come of the body; return whether to go on with what follows."""

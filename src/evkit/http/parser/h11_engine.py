@@ -1,27 +1,20 @@
 """The engine that reads with h11, for those who trust a known parser more, and as the oracle that tests compare with.
 
-h11 alone is lenient: it takes a bare LF for a line end, controls and folds in values, any amount of extensions. So a
-guard goes before it, `Scanner` for heads and `ChunkedReader` for framing, and h11 gets only bytes that the guard has
-passed; what reaches the caller is what h11 read, and a request goes through only if both accept it. Each request gets a
-new ``h11.Connection``, since evkit writes its replies itself and h11's state machine would wait for them.
+h11 alone is lenient: it takes a bare LF for a line end, controls and folds in values, any amount of extensions, and
+several equal Content-Lengths. So a guard goes before it, evkit's own engine with the rules, and h11 gets only bytes
+that the guard has passed. What reaches the caller is what h11 read, and a request goes through only if both accept it.
+Each request gets a new ``h11.Connection``, as evkit writes its replies itself and h11's state machine would wait for
+them.
 
 This is the only module that imports h11, and none of its classes or exceptions gets out.
 """
-
-from typing import Final
 
 import h11
 
 from evkit.core.buffer import Buffer
 from evkit.http.errors import BadRequest
-from evkit.http.parser.chunked import ChunkedReader
 from evkit.http.parser.contract import CHUNKED, Limits, RequestHead
-from evkit.http.parser.grammar import RULING
-from evkit.http.parser.rules import decide, minor_version
-from evkit.http.parser.scan import Scanner
-
-# h11 copies what it is fed; pieces of this size keep that cheap while a large body comes. 65,536: one recv.
-_PIECE: Final = 65536
+from evkit.http.parser.native import NativeEngine
 
 _Event = type[h11.NEED_DATA] | type[h11.PAUSED] | h11.Event
 
@@ -32,61 +25,37 @@ class H11Engine:
     Source: h11, "Connection objects"; RFC 9112.
     """
 
-    __slots__ = (
-        "_body_left",
-        "_guard",
-        "_h11",
-        "_head_type",
-        "_limits",
-        "_scanner",
-        "_scrap",
-        "max_body",
-        "name",
-        "trailers",
-    )
+    __slots__ = ("_chunked", "_guard", "_h11", "_head_type", "_scrap", "max_body", "name", "trailers")
 
     def __init__(self, limits: Limits, head_type: type[RequestHead] = RequestHead) -> None:
         self.name = "h11"
         self.max_body: int | None = None
         self.trailers: list[tuple[str, str]] = []
-        self._limits = limits
         self._head_type = head_type
-        self._scanner = Scanner(limits)
+        self._guard = NativeEngine(limits)
         self._h11: h11.Connection | None = None  # the one that reads the present request's body
-        self._body_left = 0
-        self._guard: ChunkedReader | None = None
-        self._scrap = Buffer()  # where the guard's own reading of a chunked body ends
+        self._chunked = False
+        self._scrap = Buffer()  # where the guard puts the body as it reads it
 
     def read_head(self, source: Buffer) -> RequestHead | None:
         """Take the next head from ``source``; see `Engine.read_head`."""
         data, start = source.front()
-        end = self._scanner.scan(data, start)
-        if end is None:
+        before = len(source)
+        head = self._guard.read_head(source)
+        if head is None:
             return None
-        head = self._parse(data[start:end].removeprefix(b"\r\n"))
-        source.drain(end - start)
-        self._scanner = Scanner(self._limits)
-        self._body_left = max(head.body_length, 0)
-        self._guard = ChunkedReader(self._limits) if head.body_length == CHUNKED else None
-        return head
+        raw = data[start : start + before - len(source)].removeprefix(b"\r\n")
+        self._chunked = head.body_length == CHUNKED
+        return self._read_again(head, raw)
 
-    def _parse(self, raw: bytes) -> RequestHead:
-        """Let the rules judge the bytes, then h11, and join what the rules decided with what h11 read."""
-        line, _, fields = raw.partition(b"\r\n")
-        method, target, version = line.split(b" ")
-        # The rules come first: h11 folds equal Content-Lengths into one, and its statuses are coarser.
-        head = decide(
-            method.decode("ascii"),
-            target.decode("ascii"),
-            minor_version(version),
-            RULING.findall(b"\n" + fields),
-            fields,
-        )
-        self._h11 = h11.Connection(h11.SERVER)
-        self._h11.receive_data(raw)
-        request = _next_event(self._h11)
+    def _read_again(self, head: RequestHead, raw: bytes) -> RequestHead:
+        """Let h11 read what the guard has passed; join what it reads with what the rules decided."""
+        connection = h11.Connection(h11.SERVER)
+        connection.receive_data(raw)
+        request = _next_event(connection)
         if not isinstance(request, h11.Request):
             raise BadRequest(400, "expected a complete request head", raw)
+        self._h11 = connection if head.body_length else None
         return self._head_type(
             request.method.decode("ascii"),
             request.target.decode("ascii"),
@@ -95,37 +64,26 @@ class H11Engine:
             head.body_length,
             head.keep_alive,
             head.expect_continue,
-            b"".join(b"%b:%b\r\n" % pair for pair in request.headers.raw_items()),
+            b"".join([b"%b:%b\r\n" % pair for pair in request.headers.raw_items()]),
         )
 
     def read_body(self, source: Buffer, sink: Buffer) -> bool:
         """Move the body bytes that are there to ``sink``; see `Engine.read_body`."""
-        if self._h11 is None:
+        connection = self._h11
+        if connection is None:
             return True
-        if self._guard is not None:
-            complete = self._feed_chunks(self._h11, self._guard, source)
-        else:
-            complete = self._feed_counted(self._h11, source)
-        if self._drain_events(self._h11, sink) != complete:
+        self._guard.max_body = self.max_body
+        data, start = source.front()
+        before = len(source)
+        complete = self._guard.read_body(source, self._scrap)
+        self._scrap.clear()
+        if before > len(source):  # to h11, no bytes are the end of the connection
+            connection.receive_data(data[start : start + before - len(source)])
+        if self._drain_events(connection, sink) != complete:
             raise BadRequest(400, "the two readers of this body disagree about its end")
         if complete:
             self._h11 = None
         return complete
-
-    def _feed_chunks(self, connection: h11.Connection, guard: ChunkedReader, source: Buffer) -> bool:
-        data, start = source.front()
-        before = len(source)
-        complete = guard.read(source, self._scrap, self.max_body)
-        self._scrap.clear()
-        _feed(connection, data[start : start + before - len(source)])
-        return complete
-
-    def _feed_counted(self, connection: h11.Connection, source: Buffer) -> bool:
-        while source and self._body_left:
-            piece = source.remove(min(self._body_left, _PIECE))
-            self._body_left -= len(piece)
-            _feed(connection, piece)
-        return not self._body_left
 
     def _drain_events(self, connection: h11.Connection, sink: Buffer) -> bool:
         """Move what h11 has read to ``sink``; True when it has seen the end of the message."""
@@ -134,18 +92,13 @@ class H11Engine:
             if isinstance(event, h11.Data):
                 sink.add(bytes(event.data))
             elif isinstance(event, h11.EndOfMessage):
-                if self._guard is not None:
+                if self._chunked:
                     self.trailers = [
                         (n.decode("latin-1"), v.decode("latin-1")) for n, v in event.headers.raw_items()
                     ]
                 return True
             else:
                 return False
-
-
-def _feed(connection: h11.Connection, data: bytes) -> None:
-    if data:  # to h11, no bytes are the end of the connection
-        connection.receive_data(data)
 
 
 def _next_event(connection: h11.Connection) -> _Event:
