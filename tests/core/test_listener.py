@@ -343,13 +343,17 @@ class TestOutOfDescriptors:
             manual_base.loop(EVLOOP_NONBLOCK)
             assert not door.sockets
 
-    def test_program_that_has_never_logged_lives_through_it(self) -> None:
+    @pytest.mark.parametrize("error_callback", ["None", "lambda listener, error: 1 / 0"])
+    def test_program_that_has_never_logged_lives_through_it(self, error_callback: str) -> None:
         # The modules that put a failure into words are imported late, and importing takes a descriptor.
+        program = _PROGRAM.replace("ERROR_CALLBACK", error_callback)
         result = subprocess.run(
-            [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=30, check=False
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
         )
         assert result.stdout == "accepted\n", result.stderr
-        assert os.strerror(errno.EMFILE) in result.stderr
+        assert (
+            os.strerror(errno.EMFILE) if error_callback == "None" else "ZeroDivisionError"
+        ) in result.stderr
 
 
 _PROGRAM = """
@@ -364,6 +368,7 @@ def accepted(listener, sock, address):
 
 with EventBase() as base:
     listener = Listener.bind(base, accepted, ("127.0.0.1", 0))
+    listener.error_callback = ERROR_CALLBACK
     client = socket.create_connection(listener.socket.getsockname())
     free = os.dup(0)
     os.close(free)

@@ -23,12 +23,14 @@ class Stopper:
         grace: Seconds that replies under way may take after the first signal.
     """
 
-    __slots__ = ("_grace", "_previous", "_server", "_signum")
+    __slots__ = ("_closing", "_cut_short", "_grace", "_previous", "_server", "_signum")
 
     def __init__(self, server: Server, grace: float) -> None:
         self._server = server
         self._grace = grace
         self._signum = 0  # the last that came
+        self._closing = False  # the listeners are being closed: that must not be left half done
+        self._cut_short = False  # the second signal came meanwhile
         self._previous: list[tuple[int, Callable[[int, FrameType | None], Any] | int | None]] = []
 
     def __repr__(self) -> str:
@@ -57,10 +59,17 @@ class Stopper:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
         again, self._signum = self._signum, number
+        if again and self._closing:
+            self._cut_short = True
+            return
         if again:
             raise KeyboardInterrupt
         say(f"evkit: stopping; replies under way have {self._grace:g} s (once more stops at once)")
         self._server.base.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
+        self._closing = True
         self._server.stop(self._grace, self._server.base.loopexit)
+        self._closing = False
+        if self._cut_short:
+            raise KeyboardInterrupt

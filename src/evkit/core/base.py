@@ -277,7 +277,7 @@ class EventBase:
         try:
             while not (self._got_exit or self._got_break):
                 queues.begin_pass()
-                idle = not queues
+                idle = not queues and not queues.outbox
                 if idle and not flags & EVLOOP_NO_EXIT_ON_EMPTY and not self._has_added():
                     return False
                 self._poll(self._poll_timeout() if idle and not flags & EVLOOP_NONBLOCK else 0.0)
@@ -357,7 +357,7 @@ class EventBase:
         if self._prepare_watchers:
             self._run_watchers(self._prepare_watchers, timeout)
             self.queues.send_outbox()  # what they wrote can't wait for whatever the poll waits for
-            if self.queues:
+            if self.queues or self.queues.outbox:
                 timeout = 0.0
         self.pass_time = 0.0
         try:

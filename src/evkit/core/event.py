@@ -194,6 +194,14 @@ class Event(QueueEntry):
         self.remove_timer()
         self.withdraw()
 
+    def free(self) -> None:
+        """Delete the event for good and let go of its callback, whose owner is then free to go.
+
+        The heap of timers may know the event a while yet. Source: ``event_free``.
+        """
+        self.delete()
+        self.callback = _freed
+
     def remove_timer(self) -> None:
         """Take the time-out away and keep waiting for the rest. Source: ``event_remove_timer``."""
         self.interval = None
@@ -265,6 +273,10 @@ class Event(QueueEntry):
 
     def _add_calls(self, ncalls: int) -> None:
         """Only a signal's event is called several times."""
+
+
+def _freed(event: Event, what: int) -> None:
+    """Stand in for the callback of an event that is freed."""
 
 
 class SignalEvent(Event):

@@ -25,6 +25,8 @@ def family_of(address: Address) -> socket.AddressFamily:
     """
     if isinstance(address, str | bytes):
         return socket.AF_UNIX
+    if not address[0]:
+        return socket.AF_INET  # any address, as everywhere with sockets
     try:
         version = ip_address(address[0]).version
     except ValueError:

@@ -154,12 +154,14 @@ class ActiveQueues:
         """Forget what the last pass asked for, and send what was written outside any callback."""
         self.interrupt = 0
         self._deferred = 0
-        self.send_outbox()
+        if self.outbox:
+            self.send_outbox()
 
     def send_outbox(self) -> None:
-        """Send what was written outside the callbacks that are run here."""
-        while self.outbox:
-            self.outbox.pop().flush_output()
+        """Send what was written; what write callbacks add to that waits for the next time, as it might never end."""
+        outbox, self.outbox[:] = self.outbox[:], []
+        for flushable in outbox:
+            flushable.flush_output()
 
     def promote_later(self) -> None:
         """Queue what the pass before put off. Each counts as scheduled in this one."""
@@ -207,8 +209,10 @@ class ActiveQueues:
                     entry.run()
                 except Exception as exception:
                     self._escaped(exception, entry)
-                while outbox:
+                if outbox:
                     outbox.pop().flush_output()
+                    if outbox:
+                        self.send_outbox()
                 if not flags & INTERNAL:
                     done += 1
                 if self.interrupt:

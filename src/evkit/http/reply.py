@@ -7,6 +7,7 @@ connections or time.
 from typing import Final
 
 from evkit.errors import LocalProtocolError
+from evkit.http.errors import BadRequest
 from evkit.http.fields import LINES, STATUS_LINES, Fields, RulingField, encode_line
 from evkit.http.parser.contract import RequestHead
 
@@ -114,6 +115,15 @@ def _tells_length(method: str, status: int, *, given: bool) -> bool:
     if status == 204 or _connects(method, status):
         return False
     return status != 304 or given  # the length that a 200 would have had, which only the handler knows
+
+
+def refusal(error: BadRequest, date: bytes) -> bytes:
+    """Return the whole reply to bytes that never became a request."""
+    text = f"{error.status} {error}\n".encode()
+    return (
+        b"%b%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+        % (STATUS_LINES[error.status], date, len(text), text)
+    )
 
 
 def _sort(fields: Fields) -> tuple[list[bytes], dict[str, str]]:

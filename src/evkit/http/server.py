@@ -17,8 +17,7 @@ from evkit.http.date import DateLine
 from evkit.http.errors import BadRequest
 from evkit.http.message import Request
 from evkit.http.parser import Engine, Limits, make_engine
-
-Handler = Callable[[Request], object]
+from evkit.http.routes import Handler, Route, Routes, not_found
 
 DEFAULT_MAX_BODY: Final = 1 << 20
 """Bytes; nginx's default."""
@@ -52,27 +51,6 @@ class Timeouts:
     linger: float | None = 2.0
 
 
-class Route:
-    """A handler and how it wants its requests.
-
-    Attributes:
-        handler: Called with each request.
-        stream: Whether it is called with the head already, to receive the body piece by piece.
-        max_body: Bytes that a body may have; ``None``: any.
-    """
-
-    __slots__ = ("handler", "max_body", "stream")
-
-    def __init__(self, handler: Handler, *, stream: bool, max_body: int | None) -> None:
-        self.handler = handler
-        self.stream = stream
-        self.max_body = max_body
-
-
-def _not_found(request: Request) -> None:
-    request.send_error(404)
-
-
 class Server:
     """An HTTP/1.1 server on an event base.
 
@@ -97,7 +75,7 @@ class Server:
     Attributes:
         listeners: What it listens on.
         connections: Its clients.
-        plain: Routes by target, for paths without ``%`` and ``?``: such a target needs no taking apart.
+        routes: Its handlers, by path.
         on_complete: ``on_complete(request)`` after each reply: for an access log.
         on_refused: ``on_refused(peer, error)`` for each request that broke the rules before it became one.
 
@@ -125,15 +103,13 @@ class Server:
         self.on_refused: Callable[[str, BadRequest], object] | None = None
         self.make_engine: Callable[[], Engine] = partial(make_engine, engine, limits or Limits(), Request)
         self.make_engine()  # a wrong name is an error now and not with the first client
-        self._routes: dict[str, Route] = {}
-        self.plain: dict[str, Route] = {}
-        self._general = Route(_not_found, stream=False, max_body=max_body)
+        self.routes = Routes(Route(not_found, max_body=max_body))
         self._stopped: Callable[[], object] | None = None
         self._grace: Event | None = None
 
     def __repr__(self) -> str:
         where = ", ".join(listener.address for listener in self.listeners) or "nothing"
-        return f"<Server on {where} connections={len(self.connections)} routes={len(self._routes)}>"
+        return f"<Server on {where} connections={len(self.connections)} routes={len(self.routes)}>"
 
     # Handlers
 
@@ -153,13 +129,7 @@ class Server:
 
         Source: ``evhttp_set_cb``.
         """
-        if not path.startswith("/"):
-            raise ValueError(f"a path begins with /, got {path!r}")
-        if path in self._routes:
-            raise ValueError(f"{path!r} has a handler already; del_cb() it first")
-        route = self._routes[path] = self._make_route(handler, stream, max_body)
-        if "%" not in path and "?" not in path:
-            self.plain[path] = route
+        self.routes.add(path, self._make_route(handler, stream, max_body))
 
     def del_cb(self, path: str) -> None:
         """Forget the handler of ``path``. Source: ``evhttp_del_cb``.
@@ -167,8 +137,7 @@ class Server:
         Raises:
             KeyError: It has none.
         """
-        del self._routes[path]
-        self.plain.pop(path, None)
+        self.routes.remove(path)
 
     def set_gencb(
         self, handler: Handler | None, *, stream: bool = False, max_body: int | None = None
@@ -177,7 +146,7 @@ class Server:
 
         Source: ``evhttp_set_gencb``.
         """
-        self._general = self._make_route(handler or _not_found, stream, max_body)
+        self.routes.general = self._make_route(handler or not_found, stream, max_body)
 
     def route(
         self, path: str, *, stream: bool = False, max_body: int | None = None
@@ -194,10 +163,6 @@ class Server:
         if max_body is None and not stream:
             max_body = self.max_body
         return Route(handler, stream=stream, max_body=max_body)
-
-    def find(self, request: Request) -> Route:
-        """Return the route of a request whose target is not in `plain`."""
-        return self._routes.get(request.path, self._general)
 
     # Listening
 

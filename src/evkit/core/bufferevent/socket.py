@@ -288,10 +288,7 @@ class SocketBufferEvent(BufferEvent):
         """See `BufferEvent._close_transport`."""
         for event in (self._read_event, self._write_event):
             if event is not None:
-                event.delete()
-                event.callback = (
-                    _nothing  # the heap of timers may know it a while yet, and we are not to be kept
-                )
+                event.free()
         self._read_event = self._write_event = None
         if self.socket is not None:
             self.socket.close()
@@ -303,7 +300,3 @@ class SocketBufferEvent(BufferEvent):
                 self.socket.shutdown(socket.SHUT_WR)
             except OSError:
                 pass  # not connected any more: there is nobody to tell
-
-
-def _nothing(event: Event, what: int) -> None:
-    """Stand in for the callback of an event that is over."""

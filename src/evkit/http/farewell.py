@@ -1,0 +1,86 @@
+"""The end of a connection after its last reply: send it, let the client read it, close.
+
+Closing a socket while its client still sends makes the system reset the connection, and the client may lose the reply
+that would have told it why. So what still comes is discarded, within bounds, until the client ends or time is up. Knows
+nothing of requests.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from evkit.core import (
+    BEV_EVENT_EOF,
+    EV_READ,
+    BufferEvent,
+    Event,
+    SocketBufferEvent,
+)
+
+_MAX_DISCARDED: Final = 1 << 24
+"""Bytes that a client may still send."""
+
+
+class Farewell:
+    """Takes a buffered connection over until it can be closed.
+
+    Args:
+        bev: The connection, with the last reply in its output.
+        close: Called when it is time; closes the connection.
+        linger: Seconds that a client which still sends may take to read, once the reply is sent; ``None``: for ever.
+        sends: Whether the client is known to have more to send.
+
+    Source: RFC 9112 §9.6; ``EVHTTP_CON_LINGERING_CLOSE``.
+    """
+
+    __slots__ = ("_bev", "_close", "_deadline", "_discarded", "_linger", "_sends")
+
+    def __init__(
+        self, bev: SocketBufferEvent, close: Callable[[], object], linger: float | None, *, sends: bool
+    ) -> None:
+        self._bev = bev
+        self._close = close
+        self._linger = linger
+        self._sends = sends
+        self._discarded = 0
+        self._deadline: Event | None = None
+
+    def begin(self) -> None:
+        """Take over. May close at once."""
+        bev = self._bev
+        bev.set_callbacks(read=self._discard, write=self._on_sent, event=self._on_event)
+        bev.set_timeouts(write=bev.write_timeout)
+        bev.enable(EV_READ)
+        if bev.input:
+            self._discard(bev)
+        if not bev.output and not bev.closed:
+            self._on_sent(bev)
+
+    def cancel(self) -> None:
+        """Let go: the connection is closed."""
+        if self._deadline is not None:
+            self._deadline.free()
+            self._deadline = None
+
+    def _discard(self, bev: BufferEvent) -> None:
+        self._sends = True
+        self._discarded += bev.input.drain(len(bev.input))
+        if self._discarded > _MAX_DISCARDED:
+            self._close()
+
+    def _on_sent(self, bev: BufferEvent) -> None:  # noqa: ARG002 - a callback
+        if not self._sends:
+            self._close()
+            return
+        self._bev.shutdown_write()
+        if self._linger is not None and self._deadline is None:
+            self._deadline = self._bev.base.timer(self._on_deadline)
+            self._deadline.add(self._linger)
+
+    def _on_deadline(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        self._close()
+
+    def _on_event(self, bev: BufferEvent, what: int) -> None:
+        if what & BEV_EVENT_EOF and bev.output:
+            self._sends = False  # it may still read
+        else:
+            self._close()
