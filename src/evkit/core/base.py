@@ -273,21 +273,21 @@ class EventBase:
         """
         self._enter()
         queues = self.queues
+        fds = self._fds
         timers = self.timers.heap.entries
         try:
             while not (self._got_exit or self._got_break):
-                queues.begin_pass()
-                idle = not queues and not queues.outbox
-                if idle and not flags & EVLOOP_NO_EXIT_ON_EMPTY and not self._has_added():
+                idle = queues.begin_pass()
+                if idle and not (fds.count or flags & EVLOOP_NO_EXIT_ON_EMPTY or self._has_added()):
                     return False
                 self._poll(self._poll_timeout() if idle and not flags & EVLOOP_NONBLOCK else 0.0)
-                if timers and timers[0][0] <= self.now():
+                if timers and timers[0][0] <= (self.pass_time or self._monotonic()):
                     self._expire()
-                if queues:
-                    done = queues.run_active()
-                    if flags & EVLOOP_ONCE and done and not queues:
+                done = queues.run_active()
+                if done is None:
+                    if flags & EVLOOP_NONBLOCK:
                         return True
-                elif flags & EVLOOP_NONBLOCK:
+                elif done and flags & EVLOOP_ONCE and not queues:
                     return True
             return True
         finally:
@@ -340,9 +340,8 @@ class EventBase:
         self.pass_time = 0.0
 
     def _has_added(self) -> bool:
-        return bool(
-            self._fds.count or self.timers.count or self._signals.count or self._virtual or self._threadsafe
-        )
+        """Return whether anything but a descriptor is waited for."""
+        return bool(self.timers.count or self._signals.count or self._virtual or self._threadsafe)
 
     def _poll_timeout(self) -> float | None:
         deadline = self.timers.heap.first_deadline()

@@ -150,12 +150,20 @@ class ActiveQueues:
         """Poll after the entry that runs now."""
         self.interrupt |= _CONTINUE
 
-    def begin_pass(self) -> None:
-        """Forget what the last pass asked for, and send what was written outside any callback."""
+    def begin_pass(self) -> bool:
+        """Forget what the last pass asked for, and send what was written outside any callback.
+
+        Returns:
+            Whether nothing is active, nor to be sent: the poll may wait.
+        """
         self.interrupt = 0
         self._deferred = 0
         if self.outbox:
             self.send_outbox()
+        for queue in self.queues:
+            if queue:
+                return not self
+        return not (self.later or self.outbox) or not (self or self.outbox)
 
     def send_outbox(self) -> None:
         """Send what was written; what write callbacks add to that waits for the next time, as it might never end."""
@@ -174,21 +182,26 @@ class ActiveQueues:
                 self._deferred += 1
                 self.enqueue(entry)
 
-    def run_active(self) -> int:
-        """Run the most urgent queue with anything in it; return how many callbacks, evkit's own left out.
+    def run_active(self) -> int | None:
+        """Run the most urgent queue with anything in it.
+
+        Returns:
+            How many callbacks have run, evkit's own left out; ``None`` when nothing was active.
 
         Source: ``event_process_active``.
         """
+        active = False
         try:
             for priority, queue in enumerate(self.queues):
                 if queue:
+                    active = True
                     self._running_priority = priority
                     done = self._run_queue(queue)
                     if done or self.interrupt & _BREAK:
                         return done
-            return 0
         finally:
             self._running_priority = -1
+        return 0 if active or self.later else None
 
     def _run(self, queue: deque[QueueEntry], limit: int = -1) -> int:
         """Run what is queued, at most ``limit`` callbacks, and send what each of them wrote.
