@@ -854,6 +854,58 @@ class TestMaking:
         assert backend.closed
 
 
+class TestForget:
+    def test_deletes_all_events_of_the_descriptor_and_no_other(self, fakes: FakeBase) -> None:
+        log: list[str] = []
+        base, backend = fakes.base, fakes.backend
+        events = [
+            base.event(FD, bits, note(log, "forgotten")) for bits in (EV_READ, EV_WRITE, EV_READ | EV_PERSIST)
+        ]
+        for event in events:
+            event.add(60)
+        base.event(FD + 1, EV_READ, note(log, "kept")).add()
+        base.forget(FD)
+        assert [event.pending() for event in events] == [0, 0, 0]
+        assert base.num_events(COUNT_ADDED) == 1
+        assert FD not in backend.wanted
+        assert backend.wanted[FD + 1] == EV_READ
+        backend.ready(FD, EV_READ | EV_WRITE)
+        backend.ready(FD + 1, EV_READ)
+        assert base.dispatch() is False
+        assert log == ["kept"]
+
+    def test_cancels_what_is_active(self, fakes: FakeBase) -> None:
+        log: list[str] = []
+        fakes.base.event(FD, EV_READ, note(log, "first")).add()
+        fakes.base.event(FD, EV_READ, then(log, "last", lambda: fakes.base.forget(FD))).add()
+        fakes.backend.ready(FD, EV_READ)
+        assert fakes.base.dispatch() is False
+        assert log == ["last"]
+
+    def test_of_a_descriptor_that_nobody_waits_for_is_harmless(self, fakes: FakeBase) -> None:
+        fakes.base.event(FD, EV_READ, ignore).add()
+        fakes.base.forget(FD + 1)
+        fakes.base.forget(-1)
+        assert fakes.base.num_events(COUNT_ADDED) == 1
+
+    def test_number_that_comes_back_is_a_new_descriptor(self, base: EventBase, pair: Pair) -> None:
+        log: list[str] = []
+        near, far = socket.socketpair()
+        number = near.fileno()
+        base.event(near, EV_READ | EV_PERSIST, note(log, "old")).add(60)
+        base.forget(number)
+        near.close()
+        os.dup2(pair[0].fileno(), number)
+        try:
+            base.event(number, EV_READ, note(log, "new")).add()
+            pair[1].send(b"x")
+            assert base.dispatch() is False
+            assert log == ["new"]
+        finally:
+            os.close(number)
+            far.close()
+
+
 class Outgoing:
     """Gathers, and notes when it was told to send."""
 

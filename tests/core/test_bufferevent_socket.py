@@ -376,6 +376,34 @@ class TestWriteAtOnce:
             base.dispatch()
         assert arrived == [b"one two"]
 
+    def test_of_three_others_in_one_callback(
+        self, base: EventBase, bev: SocketBufferEvent, pair: Pair
+    ) -> None:
+        """All three are sent before the next callback, and so before the next poll."""
+        ends = [socket.socketpair() for _ in range(3)]
+        others = [SocketBufferEvent(base, near) for near, _ in ends]
+        arrived: list[object] = []
+
+        def look() -> None:
+            arrived.extend(drain_socket(far) for _, far in ends)
+
+        def tell_all(bev: BufferEvent) -> None:
+            data = bev.read()
+            for other in others:
+                other.write(data)
+            base.call_soon(look)
+
+        for _, far in ends:
+            far.setblocking(False)
+        bev.set_callbacks(read=tell_all)
+        bev.enable(EV_READ)
+        pair[1].send(b"news")
+        base.loop(ONE_PASS)
+        assert arrived == [b"news"] * 3
+        for other, (_, far) in zip(others, ends, strict=True):
+            other.close()
+            far.close()
+
     def test_from_outside_the_loop_before_the_first_poll(
         self, base: EventBase, bev: SocketBufferEvent, pair: Pair
     ) -> None:
@@ -576,18 +604,46 @@ class TestWriteCallback:
         assert len(calls) >= 2
         assert len(drain_socket(pair[1])) == len(calls)
 
-    def test_of_two_that_write_to_each_other_the_loop_goes_on(
-        self, base: EventBase, bev: SocketBufferEvent, pair: Pair
+    @pytest.mark.parametrize("begun", ["in a callback", "outside the loop"])
+    def test_of_two_that_write_to_each_other_for_ever_starve_nobody(
+        self, base: EventBase, bev: SocketBufferEvent, pair: Pair, begun: str
     ) -> None:
+        """Their peers take all, so that no full socket ever ends it."""
         near, far = socket.socketpair()
-        other = SocketBufferEvent(base, near)
-        bev.set_callbacks(write=lambda _bev: other.write(b"x"))
-        other.set_callbacks(write=lambda _bev: bev.write(b"x"))
-        bev.write(b"x")
-        with far:
-            base.loop(ONE_PASS)  # ends when a socket is full, at the latest
-            assert drain_socket(pair[1])
+        third_near, third_far = socket.socketpair()
+        far.setblocking(False)
+        other, third = SocketBufferEvent(base, near), SocketBufferEvent(base, third_near)
+        calls: list[int] = []
+        ticks: list[int] = []
+
+        def hand_over(to: SocketBufferEvent, peer: socket.socket) -> None:
+            calls.append(1)
+            drain_socket(peer)
+            if len(calls) < 10_000:  # or this test would not end where it should fail
+                to.write(b"x")
+
+        bev.set_callbacks(write=lambda _bev: hand_over(other, pair[1]))
+        other.set_callbacks(write=lambda _bev: hand_over(bev, far))
+        third.set_callbacks(read=lambda third: third.output.add_buffer(third.input))
+        third.enable(EV_READ)
+        base.timer(lambda _event, _what: ticks.append(len(calls))).add(0)
+        if begun == "in a callback":
+            base.call_soon(bev.write, b"x")
+        else:
+            bev.write(b"x")
+        with far, third_far:
+            third_far.send(b"echo")
+            for _ in range(3):
+                base.loop(ONE_PASS)
+            assert third_far.recv(9) == b"echo"
+            assert ticks
+            assert ticks[0] <= 4  # a turn or two of each
+            assert 3 <= len(calls) <= 30
+            done = len(calls)
+            base.loop(ONE_PASS)
+            assert len(calls) > done
             other.close()
+            third.close()
 
     def test_interrupt_leaves_the_connection_in_order(
         self, base: EventBase, bev: SocketBufferEvent, pair: Pair

@@ -3,6 +3,7 @@
 import math
 import signal
 import socket
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -486,6 +487,68 @@ class TestDelete:
         victim.add(1)
         assert fakes.base.dispatch() is False
         assert log == ["killer"]
+
+
+class Owner:
+    """What a callback belongs to, and what lives as long as that is known."""
+
+    def __init__(self, log: list[int]) -> None:
+        self.log = log
+
+    def on_event(self, _event: Event, what: int) -> None:
+        self.log.append(what)
+
+
+class TestFree:
+    @pytest.mark.parametrize("common", [False, True])
+    def test_lets_the_callback_go_though_the_heap_still_knows_the_event(
+        self, base: EventBase, common: bool
+    ) -> None:
+        owner = Owner([])
+        gone = weakref.ref(owner)
+        event = base.timer(owner.on_event)
+        event.add(base.init_common_timeout(60) if common else 60)
+        del owner
+        assert gone() is not None
+        event.free()
+        assert gone() is None
+        if not common:
+            assert [entry[2] for entry in base.timers.heap.entries] == [event]
+        assert base.num_events(COUNT_ADDED) == 0
+
+    def test_of_an_active_event_cancels_its_callback(self, base: EventBase, pair: Pair) -> None:
+        log: list[int] = []
+        owner = Owner(log)
+        gone = weakref.ref(owner)
+        event = base.event(pair[0], EV_WRITE | EV_PERSIST, owner.on_event)
+        event.add(60)
+        event.activate(EV_WRITE)
+        del owner
+        event.free()
+        assert gone() is None
+        assert base.dispatch() is False
+        assert log == []
+
+    def test_in_its_own_callback(self, fakes: FakeBase) -> None:
+        log: list[int] = []
+
+        def callback(event: Event, what: int) -> None:
+            log.append(what)
+            event.free()
+
+        event = fakes.base.timer(callback, persist=True)
+        event.add(1)
+        assert fakes.base.dispatch() is False
+        assert log == [EV_TIMEOUT]
+        event.free()  # twice is harmless
+
+    def test_what_is_activated_all_the_same_calls_nobody(self, base: EventBase) -> None:
+        log: list[int] = []
+        event = base.timer(note(log))
+        event.free()
+        event.activate(EV_TIMEOUT)
+        base.dispatch()
+        assert log == []
 
 
 class TestPriority:

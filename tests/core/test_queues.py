@@ -15,6 +15,7 @@ from evkit.core.flags import (
     EVLOOP_NONBLOCK,
     EVLOOP_ONCE,
 )
+from evkit.core.queues import Flushable
 from evkit.errors import LoopError
 from evkit.testing import FakeBase, ManualClock
 
@@ -440,3 +441,67 @@ class TestCopies:
             base.priority_init(2)
         base.dispatch()
         assert base.num_events(COUNT_ACTIVE) == 0
+
+
+class Mate:
+    """Gathers output, and once sent has more for the next one to send."""
+
+    def __init__(self, outbox: list[Flushable], log: list[str], word: str) -> None:
+        self.outbox = outbox
+        self.log = log
+        self.word = word
+        self.next: Mate | None = None
+
+    def flush_output(self) -> None:
+        self.log.append(self.word)
+        if self.next is not None and len(self.log) < 10_000:  # or a test would not end where it should fail
+            self.outbox.append(self.next)
+
+
+class TestOutbox:
+    def test_each_that_a_callback_filled_is_sent_before_the_next_one(self, base: EventBase) -> None:
+        log: list[str] = []
+        outbox = base.queues.outbox
+        mates = [Mate(outbox, log, word) for word in "abc"]
+        activated(base, 0, lambda _event, _what: outbox.extend(mates))
+        activated(base, 0, note(log, "next"))
+        log_polls(base, log)
+        base.dispatch()
+        assert sorted(log[1:4]) == ["a", "b", "c"]
+        assert log[4:] == ["next"]
+
+    @pytest.mark.parametrize("count", [2, 3])
+    @pytest.mark.parametrize("begun", ["in a callback", "outside the loop"])
+    def test_those_that_fill_it_for_each_other_for_ever_starve_nobody(
+        self, fakes: FakeBase, count: int, begun: str
+    ) -> None:
+        base, log = fakes.base, list[str]()
+        outbox = base.queues.outbox
+        ring = [Mate(outbox, log, "sent") for _ in range(count)]
+        for mate, other in zip(ring, ring[1:] + ring[:1], strict=True):
+            mate.next = other
+        if begun == "in a callback":
+            activated(base, 0, lambda _event, _what: outbox.append(ring[0]))
+            activated(base, 0, note(log, "next"))
+        else:
+            outbox.append(ring[0])
+        base.timer(note(log, "timer")).add(0)
+        base.event(FD, EV_READ, note(log, "descriptor")).add()
+        fakes.backend.ready(FD, EV_READ)
+        for _ in range(4):
+            base.loop(ONE_PASS)
+        for word in ("timer", "descriptor", *(["next"] if begun == "in a callback" else [])):
+            assert word in log
+            assert log.index(word) <= 8  # a turn or two of the ring behind each callback before it
+        assert 4 <= log.count("sent") <= 16
+        assert outbox
+
+    def test_what_is_left_in_it_keeps_the_poll_from_waiting(self, fakes: FakeBase) -> None:
+        outbox = fakes.base.queues.outbox
+        mate = Mate(outbox, [], "sent")
+        mate.next = Mate(outbox, mate.log, "sent later")
+        outbox.append(mate)
+        fakes.base.timer(lambda _event, _what: None).add(60)
+        fakes.base.dispatch()
+        assert mate.log == ["sent", "sent later"]
+        assert fakes.backend.timeouts == [0, 60]

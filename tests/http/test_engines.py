@@ -18,7 +18,8 @@ SHORT = [case for case in CASES if len(case.raw) < 1000]
 
 @pytest.fixture(params=sorted(engines))
 def engine(request: pytest.FixtureRequest) -> str:
-    return request.param
+    name: str = request.param
+    return name
 
 
 # Where h11 is stricter than the RFC and than evkit's own engine, and why that may stay.

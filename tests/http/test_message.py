@@ -1,39 +1,11 @@
 """`Request` with a connection that only writes down what it is told."""
 
-from collections.abc import Callable
-
 import pytest
 
 from evkit.core import Buffer
 from evkit.errors import LocalProtocolError
-from evkit.http.fields import Fields
 from evkit.http.message import Request
-
-
-class Door:
-    """A `ReplyDoor` that remembers."""
-
-    def __init__(self) -> None:
-        self.peer = "192.0.2.1:51234"
-        self.calls: list[tuple[object, ...]] = []
-        self.request: Request | None = None
-
-    def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
-        self.calls.append(("reply", status, body, list(fields)))
-        assert self.request is not None
-        self.request.status = status
-
-    def start_reply(self, status: int, fields: Fields) -> None:
-        self.calls.append(("start", status, list(fields)))
-
-    def send_piece(self, data: bytes | Buffer, drained: Callable[[], object] | None) -> None:
-        self.calls.append(("piece", data))
-
-    def end_reply(self) -> None:
-        self.calls.append(("end",))
-
-    def invite_body(self) -> None:
-        self.calls.append(("invite",))
+from http_handlers import Door
 
 
 def make(

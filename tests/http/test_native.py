@@ -6,6 +6,7 @@ What they accept is the business of test_engines.py and test_differential.py.
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,11 @@ def patterns() -> Iterator[tuple[str, re.Pattern[bytes] | re.Pattern[str]]]:
         yield "a stage", stage.run
 
 
-def repeats(tree: object) -> Iterator[tuple[str, int, int]]:
+def parse(pattern: bytes | str, flags: int = 0) -> Any:
+    return re._parser.parse(pattern, flags)  # type: ignore[attr-defined]  # private, and there is no other
+
+
+def repeats(tree: Any) -> Iterator[tuple[str, int, int]]:
     """Each repetition of a parsed pattern: its kind, and how often it must and may repeat."""
     if isinstance(tree, tuple) and len(tree) == 2 and str(tree[0]).endswith("REPEAT"):
         yield str(tree[0]), int(tree[1][0]), int(tree[1][1])
@@ -42,16 +47,14 @@ def repeats(tree: object) -> Iterator[tuple[str, int, int]]:
 def test_no_pattern_can_backtrack_into_a_repetition() -> None:
     seen = 0
     for name, pattern in patterns():
-        for kind, least, most in repeats(re._parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)):
+        for kind, least, most in repeats(parse(pattern.pattern, pattern.flags & ~re.UNICODE)):
             seen += 1
             assert kind == "POSSESSIVE_REPEAT" or most <= max(1, least), name
     assert seen > 20
 
 
 def test_the_check_above_sees_a_greedy_repetition() -> None:
-    greedy = [
-        kind for kind, least, most in repeats(re._parser.parse(rb"(?:a|b*)c{2}d?")) if most > max(1, least)
-    ]
+    greedy = [kind for kind, least, most in repeats(parse(rb"(?:a|b*)c{2}d?")) if most > max(1, least)]
     assert greedy == ["MAX_REPEAT"]
 
 
@@ -76,7 +79,8 @@ def test_the_worst_heads_are_refused(raw: bytes) -> None:
 def test_the_scanner_never_looks_twice(step: int, size: int) -> None:
     head = b"GET / HTTP/1.1\r\n" + (b"N" * size + b": " + b"v" * 3 * size + b"\r\n") * 5 + b"\r\n"
     scanner, at = Scanner(Limits()), 16
-    assert scanner.scan(head[:at], 0) is None
+    result = scanner.scan(head[:at], 0)
+    assert result is None
     for end in range(at + step, len(head) + step, step):
         # What was looked at before is gone; a NUL anywhere would be refused.
         result = scanner.scan(b"\0" * at + head[at:end], 0)
@@ -162,6 +166,7 @@ def test_chunks_are_what_was_put_into_them(chunks: list[int], cuts: list[int]) -
     parts = [bytes([65 + number]) * size for number, size in enumerate(chunks)]
     raw = b"".join(b"%x;n=v\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
     reader, source, sink = ChunkedReader(Limits()), Buffer(), Buffer()
+    complete = False
     edges = [0, *sorted(min(cut, len(raw)) for cut in cuts), len(raw)]
     for start, end in pairwise(edges):
         if end > start:

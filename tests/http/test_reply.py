@@ -55,7 +55,7 @@ def fields_of(framing: Framing, method: str = "GET") -> dict[str, str]:
     [
         ("GET", 200, True),
         ("GET", 404, True),
-        ("GET", 205, True),
+        ("GET", 205, False),
         ("GET", 204, False),
         ("GET", 304, False),
         ("HEAD", 200, False),

@@ -47,7 +47,7 @@ from evkit.core.flags import (
 )
 from evkit.core.log import LOG_ERR, fatal, log
 from evkit.core.queues import ActiveQueues
-from evkit.core.signals import SignalMap
+from evkit.core.signals import InterruptShield, SignalMap
 from evkit.core.timers import NEVER, CommonTimeout, Timers
 from evkit.core.watch import Watcher, WatcherCallback
 from evkit.errors import LoopError
@@ -215,7 +215,7 @@ class EventBase:
         """
         if self.closed:
             raise LoopError("call_soon on a closed event base")
-        entry = self.deferred(lambda: callback(*args))
+        entry = Deferred(self, callback, self.npriorities // 2, args)
         entry.schedule()
         return entry
 
@@ -271,16 +271,20 @@ class EventBase:
 
         Source: ``event_base_loop``.
         """
-        self._enter()
+        self._check_enterable()
         queues = self.queues
         fds = self._fds
         timers = self.timers.heap.entries
+        shield = InterruptShield(self._interrupt)
         try:
-            while not (self._got_exit or self._got_break):
+            self._enter()
+            while True:
                 idle = queues.begin_pass()
+                if self._got_exit or self._got_break:
+                    return True
                 if idle and not (fds.count or flags & EVLOOP_NO_EXIT_ON_EMPTY or self._has_added()):
                     return False
-                self._poll(self._poll_timeout() if idle and not flags & EVLOOP_NONBLOCK else 0.0)
+                self._poll(wait=idle and not flags & EVLOOP_NONBLOCK)
                 if timers and timers[0][0] <= (self.pass_time or self._monotonic()):
                     self._expire()
                 done = queues.run_active()
@@ -289,9 +293,10 @@ class EventBase:
                         return True
                 elif done and flags & EVLOOP_ONCE and not queues:
                     return True
-            return True
         finally:
-            self._leave()
+            self._looping = False
+            self.pass_time = 0.0
+            shield.close()
 
     def loopexit(self, after: float | None = None) -> None:
         """Leave the loop after the callbacks that are active now, or after those of the pass in ``after`` seconds.
@@ -307,6 +312,8 @@ class EventBase:
         """
         self._got_break = True
         self.queues.loopbreak()
+        if self.queues.running is None:
+            self._waker.wake()  # called by a watcher, a signal handler, a write callback: the poll must not wait
 
     def loopcontinue(self) -> None:
         """Poll again after the callback that runs now. Source: ``event_base_loopcontinue``."""
@@ -325,19 +332,23 @@ class EventBase:
     def _on_exit_timer(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         self._got_exit = True
 
-    def _enter(self) -> None:
+    def _check_enterable(self) -> None:
         if self._looping:
             raise LoopError("loop() was called from inside itself: one EventBase runs one loop at a time")
         if self.closed:
             raise LoopError("loop() on a closed event base")
-        self._looping = True
+
+    def _enter(self) -> None:
         self._thread = threading.get_ident()
         self._got_exit = self._got_break = False
         self.pass_time = 0.0
+        self._looping = True
 
-    def _leave(self) -> None:
-        self._looping = False
-        self.pass_time = 0.0
+    def _interrupt(self) -> None:
+        """Leave the loop for the first Ctrl-C, after what runs now."""
+        self.queues.loopbreak()
+        self._got_break = True
+        self._waker.wake()
 
     def _has_added(self) -> bool:
         """Return whether anything but a descriptor is waited for."""
@@ -349,15 +360,14 @@ class EventBase:
             return None
         return min(max(0.0, deadline - self._monotonic()), LONGEST_POLL)
 
-    def _poll(self, timeout: float | None) -> None:
-        """Wait, and queue the events of the descriptors that are ready."""
+    def _poll(self, *, wait: bool) -> None:
+        """Look what is ready, and wait for it if ``wait``; queue the events concerned."""
         if self.queues.later:
             self.queues.promote_later()
+        timeout = self._poll_timeout() if wait else 0.0
         if self._prepare_watchers:
             self._run_watchers(self._prepare_watchers, timeout)
-            self.queues.send_outbox()  # what they wrote can't wait for whatever the poll waits for
-            if self.queues or self.queues.outbox:
-                timeout = 0.0
+            timeout = self._timeout_after_watchers(wait)
         self.pass_time = 0.0
         try:
             ready = self._backend.wait(timeout)
@@ -384,6 +394,13 @@ class EventBase:
             self.pass_time = self._monotonic()
         if self._check_watchers:
             self._run_watchers(self._check_watchers, None)
+
+    def _timeout_after_watchers(self, wait: bool) -> float | None:
+        """Return how long to wait, now that watchers may have written, activated, or added something."""
+        self.queues.send_outbox()
+        if not wait or self.queues or self.queues.outbox or self._got_break:
+            return 0.0
+        return self._poll_timeout()
 
     def _run_watchers(self, watchers: list[Watcher], timeout: float | None) -> None:
         for watcher in tuple(watchers):
@@ -433,9 +450,13 @@ class EventBase:
 
     def _on_wake(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         self._waker.clear()  # first, so that what is asked for from now on wakes anew
-        while self._threadsafe:
+        for _ in range(
+            len(self._threadsafe)
+        ):  # not more than there are now: a busy thread must not keep us here
             callback, args = self._threadsafe.popleft()
             self.call_soon(callback, *args)
+        if self._threadsafe:
+            self._waker.wake()
 
     def check_timeout(self, timeout: float | CommonTimeout) -> float:
         """Return ``timeout`` in seconds.

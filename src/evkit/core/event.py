@@ -38,6 +38,17 @@ _KNOWN: Final = _WAITED_FOR | EV_TIMEOUT | EV_PERSIST | EV_ET
 EventCallback = Callable[["Event", int], object]
 
 
+def check_callback(callback: Callable[..., object]) -> Callable[..., object]:
+    """Return ``callback``.
+
+    Raises:
+        TypeError: It can't be called; better said now than when it is due.
+    """
+    if not callable(callback):
+        raise TypeError(f"a callback must be callable, got {callback!r}")
+    return callback
+
+
 class QueueEntry:
     """What stands in a queue of the loop: it has a priority and can be run.
 
@@ -70,11 +81,18 @@ class Deferred(QueueEntry):
     Source: ``event_deferred_cb_init_``.
     """
 
-    __slots__ = ("_callback",)
+    __slots__ = ("_args", "_callback")
 
-    def __init__(self, base: "EventBase", callback: Callable[[], object], priority: int) -> None:
+    def __init__(
+        self,
+        base: "EventBase",
+        callback: Callable[..., object],
+        priority: int,
+        args: tuple[object, ...] = (),
+    ) -> None:
         super().__init__(base, priority)
-        self._callback = callback
+        self._callback = check_callback(callback)
+        self._args = args
 
     def __repr__(self) -> str:
         state = "active" if self.flags & (ACTIVE | ACTIVE_LATER) else "idle"
@@ -90,7 +108,7 @@ class Deferred(QueueEntry):
 
     def run(self) -> None:
         """See `QueueEntry.run`."""
-        self._callback()
+        self._callback(*self._args)
 
 
 class Event(QueueEntry):
@@ -114,7 +132,7 @@ class Event(QueueEntry):
         super().__init__(base, base.npriorities // 2)
         self.fd = fd
         self.events = events
-        self.callback = callback
+        self.callback: EventCallback = check_callback(callback)
         self.interval: float | None = None
         self.deadline = NEVER
         self.heap_entry: Entry | None = None
@@ -171,7 +189,9 @@ class Event(QueueEntry):
         if base.closed:
             raise LoopError("add() on an event of a closed event base")
         seconds = None if timeout is None else base.check_timeout(timeout)
-        if self.events & _WAITED_FOR and not self.flags & (INSERTED | ACTIVE | ACTIVE_LATER):
+        # A one-shot event that is active is about to be deleted; libevent leaves a persistent one out, too, deaf.
+        unwanted = INSERTED if self.events & EV_PERSIST else INSERTED | ACTIVE | ACTIVE_LATER
+        if self.events & _WAITED_FOR and not self.flags & unwanted:
             base.insert(self)
             self.flags |= INSERTED
         if seconds is not None:

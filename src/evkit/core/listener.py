@@ -6,7 +6,17 @@ must not keep the loop busy. Knows nothing of what is done with a connection.
 
 import socket
 from collections.abc import Callable
-from errno import ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM
+from errno import (
+    ECONNABORTED,
+    EHOSTDOWN,
+    EHOSTUNREACH,
+    ENETDOWN,
+    ENETUNREACH,
+    ENONET,
+    ENOPROTOOPT,
+    EPROTO,
+    ETIMEDOUT,
+)
 from typing import TYPE_CHECKING, Final
 
 from evkit.core.event import Event
@@ -19,7 +29,10 @@ if TYPE_CHECKING:
 
 DEFAULT_BACKLOG: Final = 1024
 """libevent says 128; a busy server loses connections with that while one pass of the loop takes its time."""
-_EXHAUSTED: Final = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
+_GIVEN_UP: Final = frozenset(
+    {ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT}
+)
+"""Errors of a connection that was lost while it waited: accept(2) hands them on, and the next may be well."""
 _PAUSE: Final = 0.1
 """Seconds before an exhausted listener tries again."""
 _ACCEPTS_PER_EVENT: Final = 128
@@ -46,6 +59,7 @@ class Listener:
         socket: The listening socket.
         error_callback: ``error(listener, exception)`` hears of what ``accept`` failed with; ``None``: a log line.
         address: What it listens on, as ``127.0.0.1:8080`` or ``unix:/path``.
+        port: The port of that; 0 for a unix socket.
         enabled: Whether it is to accept connections.
         closed: Whether `close` was called.
 
@@ -65,6 +79,7 @@ class Listener:
         "closed",
         "enabled",
         "error_callback",
+        "port",
         "socket",
     )
 
@@ -92,7 +107,9 @@ class Listener:
         if backlog is not None:
             sock.listen(backlog)
         sock.setblocking(False)
-        self.address = format_address(sock.getsockname())
+        name = sock.getsockname()
+        self.address = format_address(name)
+        self.port: int = name[1] if isinstance(name, tuple) else 0
         self._event = Event(base, sock.fileno(), EV_READ | EV_PERSIST, self._on_readable)
         self._retry = base.timer(self._on_retry)
         if not disabled:
@@ -133,7 +150,7 @@ class Listener:
         try:
             return cls(base, callback, sock, backlog=backlog, disabled=disabled)
         except BaseException:
-            sock.close()
+            close_bound_socket(sock)
             raise
 
     def __repr__(self) -> str:
@@ -147,12 +164,6 @@ class Listener:
             else "disabled"
         )
         return f"<Listener {self.address} {state}>"
-
-    @property
-    def port(self) -> int:
-        """The port it listens on; 0 for a unix socket."""
-        name = self.socket.getsockname()
-        return int(name[1]) if isinstance(name, tuple) else 0
 
     def set_callback(self, callback: AcceptCallback | None) -> None:
         """Replace the callback; ``None`` stops accepting until there is one. Source: ``evconnlistener_set_cb``."""
@@ -195,8 +206,8 @@ class Listener:
                 self._reported = False
                 return
             except OSError as error:
-                if error.errno == ECONNABORTED:
-                    continue  # it gave up while it waited
+                if error.errno in _GIVEN_UP:
+                    continue
                 self._accept_failed(error)
                 return
             sock.setblocking(self._leave_blocking)
@@ -211,11 +222,10 @@ class Listener:
             self.base.escaped(exception, self)
 
     def _accept_failed(self, error: OSError) -> None:
-        """Pause where trying again at once would fail again, and say so, the first time."""
-        if error.errno in _EXHAUSTED:
-            self._paused = True
-            self._apply()
-            self._retry.add(_PAUSE)
+        """Pause, since trying again at once would fail again, and say so, the first time."""
+        self._paused = True
+        self._apply()
+        self._retry.add(_PAUSE)
         if self.error_callback is not None:
             try:
                 self.error_callback(self, error)

@@ -58,8 +58,13 @@ def set_fatal_callback(callback: FatalCallback | None) -> None:
 
 
 def log(severity: int, message: str) -> None:
-    """Say one thing."""
-    _log(severity, message)
+    """Say one thing. A log callback that fails must not take down whoever had something to say."""
+    try:
+        _log(severity, message)
+    except Exception as exception:
+        if _log is not _to_logging:
+            _to_logging(LOG_ERR, f"the log callback failed with {exception!r}")
+            _to_logging(severity, message)
 
 
 def fatal(message: str, cause: BaseException | None = None) -> NoReturn:
@@ -68,7 +73,7 @@ def fatal(message: str, cause: BaseException | None = None) -> NoReturn:
     Raises:
         LoopError: Always, unless the fatal callback raises something of its own.
     """
-    _log(LOG_ERR, message)
+    log(LOG_ERR, message)
     if _fatal is not None:
         _fatal(message)
     raise LoopError(message) from cause

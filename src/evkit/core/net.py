@@ -91,13 +91,25 @@ def format_address(address: object) -> str:
     return f"unix:{path}"
 
 
+def stream_socket(family: int) -> socket.socket:
+    """Make a non-blocking stream socket.
+
+    ``TCP_NODELAY`` is set, which accepted sockets inherit from the listening one: evkit sends what it has in one call,
+    and Nagle's wait could only delay that.
+    """
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    if family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+    return sock
+
+
 def bound_socket(
     address: Address, *, reuseable: bool = True, reuseable_port: bool = False, ipv6_only: bool = False
 ) -> socket.socket:
     """Make a stream socket that is bound to ``address``.
 
-    The file of a unix socket on which nobody listens any more is replaced. ``TCP_NODELAY`` is set, which accepted
-    sockets inherit: evkit sends what it has in one call, and Nagle's wait could only delay that.
+    The file of a unix socket on which nobody listens any more is replaced.
 
     Args:
         address: Numeric, or a path.
@@ -110,12 +122,11 @@ def bound_socket(
         ValueError: The host is a name.
     """
     family = family_of(address)
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = stream_socket(family)
     try:
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuseable)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, reuseable_port)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ipv6_only)
         _bind(sock, address)

@@ -167,9 +167,8 @@ class ActiveQueues:
 
     def send_outbox(self) -> None:
         """Send what was written; what write callbacks add to that waits for the next time, as it might never end."""
-        outbox, self.outbox[:] = self.outbox[:], []
-        for flushable in outbox:
-            flushable.flush_output()
+        for _ in range(len(self.outbox)):
+            self.outbox.pop(0).flush_output()
 
     def promote_later(self) -> None:
         """Queue what the pass before put off. Each counts as scheduled in this one."""

@@ -103,6 +103,8 @@ class SignalHub:
                 f"the handler of signal {signum} can be restored by the main thread only; it stays as it is",
             )
             return
+        if signal.getsignal(signum) is not _ignore:
+            return  # somebody has put in another meanwhile
         # None: the handler was set by C code, which Python can't put back.
         signal.signal(signum, signal.SIG_DFL if previous is None else previous)
 
@@ -197,3 +199,43 @@ class SignalMap:
     def _activate(self, signum: int, count: int) -> None:
         for event in self._signals.get(signum, ()):
             event.activate(EV_SIGNAL, count)
+
+
+class InterruptShield:
+    """Keeps a Ctrl-C from cutting the loop at any line: a KeyboardInterrupt comes when the callback has returned.
+
+    Only where Python's own handler is in place, and in the main thread. A second Ctrl-C raises at once, for a callback
+    that does not return; asyncio does the same.
+
+    Args:
+        interrupt: Called by the first Ctrl-C; makes the loop end.
+    """
+
+    __slots__ = ("_came", "_installed", "_interrupt")
+
+    def __init__(self, interrupt: Callable[[], object]) -> None:
+        self._interrupt = interrupt
+        self._came = False
+        self._installed = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if self._installed:
+            signal.signal(signal.SIGINT, self._on_interrupt)
+
+    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
+        if self._came:
+            raise KeyboardInterrupt
+        self._came = True
+        self._interrupt()
+
+    def close(self) -> None:
+        """Put Python's handler back, and raise what has come.
+
+        Raises:
+            KeyboardInterrupt: There was a Ctrl-C.
+        """
+        if self._installed and signal.getsignal(signal.SIGINT) == self._on_interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self._came:
+            raise KeyboardInterrupt

@@ -7,8 +7,9 @@ from evkit.http.errors import BadRequest
 from evkit.http.headers import Headers
 from evkit.http.message import Request
 from evkit.http.parser import Limits
+from evkit.http.patience import Timeouts
 from evkit.http.routes import Handler
-from evkit.http.server import Server, Timeouts
+from evkit.http.server import Server
 from evkit.http.static import StaticFiles
 
 __all__ = ["BadRequest", "Handler", "Headers", "Limits", "Request", "Server", "StaticFiles", "Timeouts"]

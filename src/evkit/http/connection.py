@@ -21,14 +21,18 @@ from evkit.core import (
 from evkit.errors import LocalProtocolError
 from evkit.http.errors import BadRequest
 from evkit.http.farewell import Farewell
-from evkit.http.fields import Fields
+from evkit.http.fields import Fields, as_pairs
 from evkit.http.message import Request
+from evkit.http.patience import Patience, Phase
 from evkit.http.pieces import BodyReader, PiecewiseReply, add_body
-from evkit.http.reply import UNKNOWN_LENGTH, Framing, frame, plain_head, refusal
+from evkit.http.reply import UNKNOWN_LENGTH, Framing, Pairs, frame, plain_head, refusal
 from evkit.http.routes import Route
 
 if TYPE_CHECKING:
     from evkit.http.server import Server
+
+Drained = tuple[Request, Callable[[], object]]
+"""A callback that waits for the output to be empty, and the request that it was given with."""
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _JOIN_UP_TO: Final = 4096
@@ -38,12 +42,8 @@ _MAX_INPUT: Final = 65536
 _MAX_OUTPUT: Final = 262144
 """Bytes of replies to hold for a client that does not read them; then its next request waits."""
 
-# What the connection waits for, and so which time-outs hold. While a handler owes its reply none of them does, and
-# the phase stays what it was: a reply that comes at once, as nearly all do, changes no phase at all.
-_NEW: Final = 0
-_IDLE: Final = 1
-_HEAD: Final = 2
-_BODY: Final = 3
+_REQUESTS_PER_TURN: Final = 32
+"""Pipelined requests to serve before others get their turn."""
 
 
 class ServerConnection:
@@ -59,12 +59,12 @@ class ServerConnection:
     __slots__ = (
         "_body",
         "_closing",
-        "_deadline",
         "_drained",
         "_ended",
         "_engine",
         "_farewell",
-        "_phase",
+        "_patience",
+        "_persists",
         "_reading",
         "_reply",
         "_request",
@@ -81,15 +81,15 @@ class ServerConnection:
         self._request: Request | None = None  # from its head until its reply is complete
         self._body: BodyReader | None = None  # while its body is not complete
         self._reply: PiecewiseReply | None = None  # while its reply is in pieces
-        self._drained: list[Callable[[], object]] | None = None  # whom to tell when the output is empty
-        self._deadline: Event | None = None  # for the head
+        self._drained: list[Drained] | None = None  # whom to tell when the output is empty
         self._farewell: Farewell | None = None
+        self._persists = server.timeouts.keep_alive != 0  # another request may follow the reply under way
         self._closing = False  # no request after this one
-        self._ended = False  # the client sends nothing more, but not all that it sent is served
+        self._ended = False  # the client sends nothing more
         self._reading = False  # _on_read is at work further up: it goes on by itself
-        self._phase = _NEW
+        self._patience = Patience(bev, server.timeouts)
+        bev.on_close = self._on_closed
         bev.set_callbacks(read=self._on_read, event=self._on_event)
-        bev.set_timeouts(read=server.timeouts.first_byte, write=server.timeouts.write)
         bev.enable(EV_READ)
 
     def __repr__(self) -> str:
@@ -102,30 +102,51 @@ class ServerConnection:
         """Read and serve requests, until bytes are missing or a handler takes its time."""
         self._reading = True
         source = bev.input
+        turns = _REQUESTS_PER_TURN
         try:
             while source.length:
                 if self._body is not None:
                     if not self._read_body(self._body, source):
                         break
-                elif self._request is not None or not self._next_request(source):
+                elif self._request is not None or not turns or not self._next_request(source):
                     break
+                turns -= 1
         except BadRequest as error:
             self._refuse(error)
         finally:
             self._reading = False
-        if self._request is not None or self._closing or self._ended or source.length:
-            self._pause(source)
-        elif self._phase != _IDLE:
-            self._enter(_IDLE)
+        if self._request is not None or source.length or self._closing or self._ended:
+            self._wait(source, more=not turns)
+        elif self._patience.phase is not Phase.IDLE:
+            self._patience.enter(Phase.IDLE)
 
-    def _pause(self, source: Buffer) -> None:
-        """Something has to come first: a reply, room for it, or the rest of a request."""
-        if self._request is not None or self.bev.output.length > _MAX_OUTPUT:
-            # Reading goes on, so that the client's end is noticed, within bounds.
-            if self._body is None and source.length >= _MAX_INPUT:
-                self.bev.disable(EV_READ)
+    def _wait(self, source: Buffer, *, more: bool) -> None:
+        """Something has to come first: a reply, room for one, others' turns, or the rest of a request.
+
+        Args:
+            source: The input.
+            more: Whether requests are there that only wait for others to have their turn.
+        """
+        if self.bev.closed or self._farewell is not None or self._body is not None:
+            return
+        if self._request is not None:
+            self._bound_input(source)
+        elif self._closing:
+            self._close_when_sent()
+        elif source.length and self.bev.output.length > _MAX_OUTPUT:
+            self._bound_input(source)
+            self._watch_output()
+        elif more and source.length:
+            self.bev.base.call_soon(self._go_on)
         elif self._ended:
             self._close_when_sent()
+
+    def _bound_input(self, source: Buffer) -> None:
+        """It is our turn. Reading goes on, so that the client's end is noticed, within bounds."""
+        if self._patience.phase is not Phase.REPLY:
+            self._patience.enter(Phase.REPLY)
+        if source.length >= _MAX_INPUT:
+            self.bev.disable(EV_READ)
 
     def _next_request(self, source: Buffer) -> bool:
         """Take a head and do what it asks for; return whether to go on."""
@@ -133,11 +154,11 @@ class ServerConnection:
             return False
         request: Request | None = self._engine.read_head(source)  # type: ignore[assignment]  # told to make these
         if request is None:
-            if self._phase != _HEAD and source.length:
-                self._enter(_HEAD)
+            if self._patience.phase is not Phase.HEAD and source.length:
+                self._patience.await_head(self._on_deadline)
             return False
-        if self._phase == _HEAD:
-            self._enter(_IDLE)
+        if self._patience.phase is Phase.HEAD:
+            self._patience.enter(Phase.IDLE)
         request.connection = self
         self._request = request
         routes = self._server.routes
@@ -162,19 +183,16 @@ class ServerConnection:
             request.send_error(500)
 
     def _has_room(self) -> bool:
-        """Send replies before the next request is read; if the client takes none, wait until it does."""
+        """Send replies before the next request is read; return whether the client has taken enough of them."""
         self.bev.flush_output()
-        if self.bev.output.length <= _MAX_OUTPUT:
-            return True
-        self._watch_output()
-        return False
+        return self.bev.output.length <= _MAX_OUTPUT and not self.bev.closed
 
     # Bodies
 
     def _begin_body(self, request: Request, route: Route) -> None:
         self._body = BodyReader(self._engine, request, route)
         self._body.check_length()
-        self._enter(_BODY)
+        self._patience.enter(Phase.BODY)
         if not route.stream:
             self.invite_body()
             return
@@ -199,7 +217,7 @@ class ServerConnection:
                 raise LocalProtocolError("the body was read whole: register the handler with stream=True")
             self.bev.base.call_soon(self._end_empty_body, request)
             return
-        if request.expect_continue and not self.bev.input:
+        if request.expect_continue and not self.bev.input and not request.status:
             self.bev.output.add(_CONTINUE)
         if not self.bev.enabled & EV_READ:
             self.bev.enable(EV_READ)
@@ -207,11 +225,10 @@ class ServerConnection:
                 self._on_read(self.bev)
 
     def _end_empty_body(self, request: Request) -> None:
-        if self._request is request and request.receiver is not None:
-            try:
-                request.receiver.end(request)
-            except Exception as exception:
-                self._handler_failed(request, exception)
+        if self._request is request:
+            self._deliver(
+                BodyReader(self._engine, request, self._server.routes.general), request, complete=True
+            )
 
     def _read_body(self, body: BodyReader, source: Buffer) -> bool:
         """Take what has come of the body; return whether to go on with what follows."""
@@ -221,12 +238,15 @@ class ServerConnection:
         complete = body.read(source)
         if complete:
             self._body = None
-            self._enter(_IDLE)
+            self._patience.enter(Phase.IDLE)
+        self._deliver(body, request, complete=complete)
+        return complete
+
+    def _deliver(self, body: BodyReader, request: Request, *, complete: bool) -> None:
         try:
             body.deliver(complete=complete)
         except Exception as exception:
             self._handler_failed(request, exception)
-        return complete
 
     # Replies: see ReplyDoor
 
@@ -235,10 +255,9 @@ class ServerConnection:
         request = self._request
         assert request is not None
         size = len(body)
-        if type(fields) is not list and type(fields) is not tuple:
-            fields = list(fields)  # it may be a generator, and is read twice below
-        if type(body) is bytes and not self._closing and self._body is None:
-            head = plain_head(request, status, self._server.date.get(), fields, size)
+        pairs = fields if type(fields) is list else as_pairs(fields)
+        if type(body) is bytes and self._persists and self._body is None:
+            head = plain_head(request, status, self._server.date.get(), pairs, size)
             if head is not None:
                 output = self.bev.output
                 if size <= _JOIN_UP_TO:
@@ -250,16 +269,18 @@ class ServerConnection:
                 request.reply_size = size
                 self._finish(request, keep_alive=True)
                 return
-        framing = self._frame(request, status, fields, size)
+        framing = self._frame(request, status, pairs, size)
         self.bev.output.add(framing.head)
         if not framing.silent:
             add_body(self.bev.output, body)
             request.reply_size = size
+        elif isinstance(body, Buffer):
+            body.clear()
         self._finish(request, keep_alive=framing.keep_alive)
 
-    def _frame(self, request: Request, status: int, fields: Fields, size: int) -> Framing:
-        keep_alive = request.keep_alive and not self._closing and self._body is None
-        framing = frame(request, status, self._server.date.get(), fields, size, keep_alive=keep_alive)
+    def _frame(self, request: Request, status: int, pairs: Pairs, size: int) -> Framing:
+        keep_alive = request.keep_alive and self._persists and self._body is None
+        framing = frame(request, status, self._server.date.get(), pairs, size, keep_alive=keep_alive)
         request.status = status
         return framing
 
@@ -267,17 +288,19 @@ class ServerConnection:
         """Send the head of a reply that comes in pieces."""
         request = self._request
         assert request is not None
-        self._reply = PiecewiseReply(self._frame(request, status, fields, UNKNOWN_LENGTH), self.bev.output)
+        self._reply = PiecewiseReply(
+            self._frame(request, status, as_pairs(fields), UNKNOWN_LENGTH), self.bev.output
+        )
 
     def send_piece(self, data: bytes | Buffer, drained: Callable[[], object] | None) -> None:
         """Send a piece of it."""
         request, reply = self._request, self._started()
         assert request is not None
-        size = len(data)
+        size = 0 if reply.framing.silent else len(data)
         reply.send(data)
         request.reply_size += size
         if drained is not None:
-            self._call_when_drained(drained)
+            self._call_when_drained(request, drained)
 
     def end_reply(self) -> None:
         """End it."""
@@ -311,19 +334,21 @@ class ServerConnection:
 
     def _go_on(self) -> None:
         """Serve what has come meanwhile, and read on; the time for the next request begins now."""
+        if self._farewell is not None or self.bev.closed:
+            return
         if not self._ended:
             self.bev.enable(EV_READ)
         self._on_read(self.bev)
 
     # The output
 
-    def _call_when_drained(self, drained: Callable[[], object]) -> None:
+    def _call_when_drained(self, request: Request, drained: Callable[[], object]) -> None:
         if not self.bev.output:
-            self.bev.base.call_soon(self._tell_drained, drained)
+            self.bev.base.call_soon(self._tell_drained, request, drained)
             return
         if self._drained is None:
             self._drained = []
-        self._drained.append(drained)
+        self._drained.append((request, drained))
         self._watch_output()
 
     def _watch_output(self) -> None:
@@ -332,57 +357,62 @@ class ServerConnection:
     def _on_drained(self, bev: BufferEvent) -> None:
         """Everything is sent: tell who waits for it, and serve what had to wait."""
         bev.set_callbacks(read=self._on_read, event=self._on_event)
-        waiting, self._drained = self._drained, None
-        for drained in waiting or ():
-            self._tell_drained(drained)
+        self._tell_all_drained()
         if self._request is None and not self._reading and not self._closing:
             self._go_on()
 
-    def _tell_drained(self, drained: Callable[[], object]) -> None:
+    def _tell_all_drained(self) -> None:
+        waiting, self._drained = self._drained, None
+        for request, drained in waiting or ():
+            self._tell_drained(request, drained)
+
+    def _tell_drained(self, request: Request, drained: Callable[[], object]) -> None:
         if self.bev.closed:
             return
-        request = self._request
         try:
             drained()
         except Exception as exception:
-            if request is not None:
-                self._handler_failed(request, exception)
-            else:
-                self.bev.base.escaped(exception, self)
+            self._handler_failed(request, exception)
 
     # The end
 
     def _refuse(self, error: BadRequest) -> None:
-        """Answer a request that breaks the rules, and close: where the next one begins is in doubt."""
-        request = self._request
-        self._closing = True
-        if request is None:
-            self.bev.output.add(refusal(error, self._server.date.get()))
-            self._server.refused(self, error)
-            self._close_when_sent(sends=True)
-        elif request.status:
-            self.close()
-        else:
-            request.send_error(error.status, str(error))
+        """Answer a request that breaks the rules, and close: where the next one begins is in doubt.
 
-    def _close_when_sent(self, *, sends: bool = False) -> None:
-        """Serve nothing more, and close when the client has what is due to it.
-
-        Args:
-            sends: Whether the client is still sending, for all we know.
+        A handler that has seen the beginning of the request hears of its end by ``on_close``.
         """
+        request = self._request
+        if request is not None and request.status:
+            self.close()
+            return
+        self.bev.output.add(refusal(error, self._server.date.get()))
+        if request is None:
+            self._server.refused(self, error)
+        else:
+            request.status = error.status
+            self._server.report(request)
+            request.status = 0
+            self._drop_request()
+        self._close_when_sent()
+
+    def _close_when_sent(self) -> None:
+        """Serve nothing more, and close when the client has what is due to it."""
         self._closing = True
+        self._persists = False
         if self.bev.closed or self._farewell is not None:
             return
-        sends = sends or self._body is not None
         self._body = None
-        self._free_deadline()
-        self._farewell = Farewell(self.bev, self.close, self._server.timeouts.linger, sends=sends)
+        self._patience.free()
+        linger = self._server.timeouts.linger
+        self._farewell = Farewell(
+            self.bev, self.close, linger, sends=not self._ended, sent=self._tell_all_drained
+        )
         self._farewell.begin()
 
     def stop(self) -> None:
         """Take no further request: close when the reply that is due, if any, is sent."""
         self._closing = True
+        self._persists = False
         if self._request is None:
             if self.bev.output:
                 self._close_when_sent()
@@ -391,11 +421,13 @@ class ServerConnection:
 
     def close(self) -> None:
         """Close now, whatever is under way."""
-        if self.bev.closed:
-            return
-        self._closing = True
         self.bev.close()
-        self._free_deadline()
+
+    def _on_closed(self, bev: BufferEvent) -> None:  # noqa: ARG002 - a callback
+        """The buffered connection is closed, by us or because something failed in it."""
+        self._closing = True
+        self._persists = False
+        self._patience.free()
         if self._farewell is not None:
             self._farewell.cancel()
             self._farewell = None
@@ -418,26 +450,6 @@ class ServerConnection:
 
     # Time, and the client's end
 
-    def _enter(self, phase: int) -> None:
-        """Let the time-outs of ``phase`` hold."""
-        if self._closing:
-            return
-        self._phase = phase
-        timeouts = self._server.timeouts
-        if phase != _HEAD:
-            self._free_deadline()
-        elif timeouts.header is not None:
-            self._deadline = self.bev.base.timer(self._on_deadline)
-            self._deadline.add(timeouts.header)
-        read = timeouts.body if phase == _BODY else timeouts.keep_alive
-        if self.bev.read_timeout != read:
-            self.bev.set_timeouts(read=read, write=timeouts.write)
-
-    def _free_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.free()
-            self._deadline = None
-
     def _on_deadline(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         self._refuse(BadRequest(408, "the head of the request took too long"))
 
@@ -453,24 +465,25 @@ class ServerConnection:
         """Nothing came for as long as may be."""
         if self._body is not None:
             self._refuse(BadRequest(408, "the body of the request took too long"))
-        elif self._request is not None or self._phase == _HEAD or self.bev.output:
-            # It is our turn, or another time-out decides: that for the whole head, or that for writing.
+        elif self.bev.output:
+            # The client is still taking a reply: how long it may is the write time-out's matter, and the time for the
+            # next request begins when this is sent.
+            self._patience.enter(Phase.REPLY)
             self.bev.enable(EV_READ)
-            if self.bev.output:
-                self._watch_output()  # the time for the next request begins when this is sent
+            self._watch_output()
         else:
             self.close()
 
     def _client_ended(self) -> None:
         """The client has said all it wants to; it may still read. Whether it does, writing will tell."""
+        self._ended = True
         if self._body is not None:
             self._drop_request()
             self._close_when_sent()
-        elif self.bev.input:
-            self._ended = True
-            if self._request is None:
-                self._on_read(self.bev)
-        else:
+        elif not self.bev.input:
             self._closing = True
+            self._persists = False
             if self._request is None:
                 self._close_when_sent()
+        elif self._request is None:
+            self._on_read(self.bev)

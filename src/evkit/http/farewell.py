@@ -1,7 +1,7 @@
 """The end of a connection after its last reply: send it, let the client read it, close.
 
-Closing a socket while its client still sends makes the system reset the connection, and the client may lose the reply
-that would have told it why. So what still comes is discarded, within bounds, until the client ends or time is up. Knows
+Closing a socket while its client still sends makes the system reset the connection, and the client may lose the reply.
+So the end is sent first, and what still comes is discarded, within bounds, until the client ends or time is up. Knows
 nothing of requests.
 """
 
@@ -26,19 +26,27 @@ class Farewell:
     Args:
         bev: The connection, with the last reply in its output.
         close: Called when it is time; closes the connection.
-        linger: Seconds that a client which still sends may take to read, once the reply is sent; ``None``: for ever.
-        sends: Whether the client is known to have more to send.
+        linger: Seconds that the client may take to end, too, once the reply is sent; ``None``: for ever.
+        sends: Whether the client may still send: it has not ended its side.
+        sent: Called when the output is empty.
 
     Source: RFC 9112 §9.6; ``EVHTTP_CON_LINGERING_CLOSE``.
     """
 
-    __slots__ = ("_bev", "_close", "_deadline", "_discarded", "_linger", "_sends")
+    __slots__ = ("_bev", "_close", "_deadline", "_discarded", "_linger", "_sends", "_sent")
 
     def __init__(
-        self, bev: SocketBufferEvent, close: Callable[[], object], linger: float | None, *, sends: bool
+        self,
+        bev: SocketBufferEvent,
+        close: Callable[[], object],
+        linger: float | None,
+        *,
+        sends: bool,
+        sent: Callable[[], object] | None = None,
     ) -> None:
         self._bev = bev
         self._close = close
+        self._sent = sent
         self._linger = linger
         self._sends = sends
         self._discarded = 0
@@ -68,6 +76,8 @@ class Farewell:
             self._close()
 
     def _on_sent(self, bev: BufferEvent) -> None:  # noqa: ARG002 - a callback
+        if self._sent is not None:
+            self._sent()
         if not self._sends:
             self._close()
             return

@@ -5,7 +5,7 @@ error. Which fields a reply needs is decided in `evkit.http.reply`.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -18,11 +18,7 @@ _RULING: Final = frozenset({"connection", "content-length", "date", "transfer-en
 _CACHED: Final = 512
 """Lines to keep encoded: servers say the same few things over and over. Bounded, as values may come from a peer."""
 
-Fields = Iterable[tuple[str, str]]
-
-
-class RulingField(Exception):  # noqa: N818 - a signal between two modules, never seen outside
-    """A field is among those that need a closer look."""
+Fields = Iterable[tuple[str, str]] | Mapping[str, str]
 
 
 def encode_line(name: str, value: str) -> bytes:
@@ -48,14 +44,16 @@ def encode_line(name: str, value: str) -> bytes:
     return line
 
 
-class LineCache(dict[tuple[str, str], bytes]):
-    """Pairs to their encoded lines; ``cache[pair]`` raises `RulingField` for those in `_RULING`."""
+class LineCache(dict[tuple[str, str], bytes | None]):
+    """Pairs to their encoded lines; ``None`` for the fields in `_RULING`, which need a closer look."""
 
-    def __missing__(self, pair: tuple[str, str]) -> bytes:
+    def __missing__(self, pair: tuple[str, str]) -> bytes | None:
+        if type(pair) is not tuple or len(pair) != 2:
+            raise TypeError(f"headers are pairs (name, value) of str, got {pair!r} among them")
         name, value = pair
         line = encode_line(name, value)
         if name.lower() in _RULING:
-            raise RulingField(name)
+            return None
         if len(self) >= _CACHED:
             self.clear()
         self[pair] = line
@@ -73,6 +71,13 @@ class StatusLines(dict[int, bytes]):
             raise ValueError(f"expected a status code of three digits, got {status}")
         line = self[status] = b"HTTP/1.1 %d %s\r\n" % (status, reason(status).encode("ascii"))
         return line
+
+
+def as_pairs(fields: Fields) -> Sequence[tuple[str, str]]:
+    """Return fields as pairs that can be read twice."""
+    if isinstance(fields, list | tuple):
+        return fields
+    return list(fields.items() if isinstance(fields, Mapping) else fields)
 
 
 STATUS_LINES: Final = StatusLines()

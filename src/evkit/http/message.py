@@ -63,8 +63,9 @@ class Request(RequestHead):
         body: The body, whole; empty where the handler was registered with ``stream=True``.
         trailers: The trailer fields of a chunked body, never merged into `headers`.
         status: Of the reply; 0 before there is one.
-        reply_size: Bytes of the reply's body so far.
-        on_close: Called as ``on_close(request)`` if the connection ends before the reply does.
+        reply_size: Bytes of the reply's body that were sent so far; 0 where none is, as to HEAD.
+        on_close: Called as ``on_close(request)`` if the connection ends before the reply does, or the rest of the
+            request breaks the rules. A client that only stops sending may still read, and is not gone.
 
     Source: ``struct evhttp_request``.
     """
@@ -245,7 +246,7 @@ def _as_body(body: Body) -> bytes | Buffer:
     if isinstance(body, Buffer):
         return body
     if isinstance(body, str):
-        return body.encode()
+        return body.encode("utf-8", "surrogateescape")  # as `Request.path` decodes
     if isinstance(body, bytes | bytearray | memoryview):
         return bytes(body)
     raise TypeError(f"a body is bytes, str or a Buffer, got {type(body).__name__}")

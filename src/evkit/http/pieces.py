@@ -63,7 +63,7 @@ class BodyReader:
             return
         if self._sink:
             receiver.data(request, self._sink.remove())
-        if complete and not request.status:
+        if complete and not request.gone:
             receiver.end(request)
 
 
@@ -98,6 +98,8 @@ class PiecewiseReply:
                     f"a piece of {size} bytes passes the Content-Length: {framing.left} are left"
                 )
             framing.left -= size
+        if framing.silent and isinstance(data, Buffer):
+            data.clear()
         if framing.silent or not size:
             return
         if framing.chunked:

@@ -4,11 +4,12 @@ A decider: it turns a status, fields and a length into bytes and says how the bo
 connections or time.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from evkit.errors import LocalProtocolError
 from evkit.http.errors import BadRequest
-from evkit.http.fields import LINES, STATUS_LINES, Fields, RulingField, encode_line
+from evkit.http.fields import LINES, STATUS_LINES, encode_line
 from evkit.http.parser.contract import RequestHead
 
 _MAX_LENGTH_DIGITS: Final = 19  # as in requests: more than any file has, fewer than int() refuses
@@ -16,7 +17,7 @@ UNKNOWN_LENGTH: Final = -1
 """The length of a body of which the handler sends one piece after the other."""
 
 
-_BODILESS: Final = frozenset({204, 304})
+_BODILESS: Final = frozenset({204, 205, 304})
 _SILENT: Final = frozenset({"HEAD", "CONNECT"})
 
 
@@ -53,7 +54,10 @@ def _connects(method: str, status: int) -> bool:
     return method == "CONNECT" and status < 300
 
 
-def plain_head(request: RequestHead, status: int, date: bytes, fields: Fields, length: int) -> bytes | None:
+Pairs = Sequence[tuple[str, str]]
+
+
+def plain_head(request: RequestHead, status: int, date: bytes, fields: Pairs, length: int) -> bytes | None:
     """Return the head of the reply that is most common: HTTP/1.1, whole, kept alive.
 
     Returns:
@@ -62,16 +66,16 @@ def plain_head(request: RequestHead, status: int, date: bytes, fields: Fields, l
     if not request.keep_alive or not request.minor or status in _BODILESS or request.method in _SILENT:
         return None
     block = b""
-    try:
-        for pair in fields:
-            block += LINES[pair]
-    except RulingField:
-        return None
+    for pair in fields:
+        line = LINES[pair]
+        if line is None:
+            return None
+        block += line
     return b"%b%b%bContent-Length: %d\r\n\r\n" % (STATUS_LINES[status], date, block, length)
 
 
 def frame(
-    request: RequestHead, status: int, date: bytes, fields: Fields, length: int, *, keep_alive: bool
+    request: RequestHead, status: int, date: bytes, fields: Pairs, length: int, *, keep_alive: bool
 ) -> Framing:
     """Decide how a reply goes out.
 
@@ -95,6 +99,8 @@ def frame(
             "Transfer-Encoding is evkit's to set: leave Content-Length out to send chunks"
         )
     length = _agree(length, said.get("content-length"), silent=silent)
+    if status == 205:
+        length = 0  # RFC 9110 §15.3.6: it has no content, and says so
     if _says_close(said.get("connection", "")) or _connects(request.method, status):
         keep_alive = False
     chunked = length == UNKNOWN_LENGTH and not silent and request.minor > 0
@@ -126,20 +132,19 @@ def refusal(error: BadRequest, date: bytes) -> bytes:
     )
 
 
-def _sort(fields: Fields) -> tuple[list[bytes], dict[str, str]]:
+def _sort(fields: Pairs) -> tuple[list[bytes], dict[str, str]]:
     """Return the lines of the fields that mean nothing to the framing, and the others by name."""
     plain: list[bytes] = []
     said: dict[str, str] = {}
     for pair in fields:
-        try:
-            plain.append(LINES[pair])
-        except RulingField:
-            name, value = pair[0].lower(), pair[1]
-            if name in said and name != "connection":
-                raise LocalProtocolError(
-                    f"expected one {pair[0]} field, got {said[name]!r} and {value!r}"
-                ) from None
-            said[name] = f"{said[name]}, {value}" if name in said else value
+        line = LINES[pair]
+        if line is not None:
+            plain.append(line)
+            continue
+        name, value = pair[0].lower(), pair[1]
+        if name in said and name != "connection":
+            raise LocalProtocolError(f"expected one {pair[0]} field, got {said[name]!r} and {value!r}")
+        said[name] = f"{said[name]}, {value}" if name in said else value
     return plain, said
 
 

@@ -5,50 +5,32 @@ It binds, accepts and counts connections; what happens on one is `ServerConnecti
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from errno import EADDRNOTAVAIL, EAFNOSUPPORT
 from functools import partial
+from types import EllipsisType
 from typing import Final
 
 from evkit.core import Event, EventBase, Listener, SocketBufferEvent
-from evkit.core.net import bound_socket, format_address, passive_addresses
+from evkit.core.net import Address, bound_socket, format_address, passive_addresses
 from evkit.http.connection import ServerConnection
 from evkit.http.date import DateLine
 from evkit.http.errors import BadRequest
 from evkit.http.message import Request
 from evkit.http.parser import Engine, Limits, make_engine
+from evkit.http.patience import Timeouts
 from evkit.http.routes import Handler, Route, Routes, not_found
 
 DEFAULT_MAX_BODY: Final = 1 << 20
 """Bytes; nginx's default."""
 DEFAULT_MAX_CONNECTIONS: Final = 16384
 """More than a process may usually open, few enough for 100 MiB of memory."""
+DEFAULT_GRACE: Final = 10.0
+"""Seconds."""
+_READ_WHEN_FULL: Final = 65536
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n"
     b"Content-Length: 34\r\nConnection: close\r\nRetry-After: 1\r\n\r\n503 Too many connections, sorry.\r\n"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long a client may take, in seconds; ``None``: for ever.
-
-    Attributes:
-        first_byte: From the connection to the first byte; then it is closed without a word.
-        header: From the first byte of a head to its end, however it trickles; then 408.
-        body: Without a byte of a body that is due; then 408.
-        write: Without the client taking a byte of a reply.
-        keep_alive: Between two requests. Longer than the 60 s after which proxies drop idle connections themselves:
-            the side that sends requests should be the one that closes.
-        linger: For a client that still sends after it was refused, to read why.
-    """
-
-    first_byte: float | None = 10.0
-    header: float | None = 20.0
-    body: float | None = 30.0
-    write: float | None = 30.0
-    keep_alive: float | None = 75.0
-    linger: float | None = 2.0
 
 
 class Server:
@@ -104,8 +86,9 @@ class Server:
         self.make_engine: Callable[[], Engine] = partial(make_engine, engine, limits or Limits(), Request)
         self.make_engine()  # a wrong name is an error now and not with the first client
         self.routes = Routes(Route(not_found, max_body=max_body))
-        self._stopped: Callable[[], object] | None = None
-        self._grace: Event | None = None
+        self._stopping = False
+        self._stopped: list[Callable[[], object]] = []  # whom to tell
+        self._grace = base.timer(self._on_grace_over)
 
     def __repr__(self) -> str:
         where = ", ".join(listener.address for listener in self.listeners) or "nothing"
@@ -114,7 +97,12 @@ class Server:
     # Handlers
 
     def set_cb(
-        self, path: str, handler: Handler, *, stream: bool = False, max_body: int | None = None
+        self,
+        path: str,
+        handler: Handler,
+        *,
+        stream: bool = False,
+        max_body: "int | EllipsisType | None" = ...,
     ) -> None:
         """Call ``handler(request)`` for requests whose path, percent-decoded, is ``path``.
 
@@ -122,7 +110,7 @@ class Server:
             path: Begins with ``/``; nothing is matched but this very path.
             handler: Answers by ``request.send_reply`` and its kin, now or later.
             stream: Call it as soon as the head is there, for it to ``request.receive`` the body.
-            max_body: Bytes that a body may have; the server's where ``None`` is given, any with ``stream``.
+            max_body: Bytes that a body may have; ``None``: any. Left out: the server's limit, or any with ``stream``.
 
         Raises:
             ValueError: The path has a handler already, or is none.
@@ -140,7 +128,7 @@ class Server:
         self.routes.remove(path)
 
     def set_gencb(
-        self, handler: Handler | None, *, stream: bool = False, max_body: int | None = None
+        self, handler: Handler | None, *, stream: bool = False, max_body: "int | EllipsisType | None" = ...
     ) -> None:
         """Call ``handler(request)`` for requests that no path was set for; ``None``: 404.
 
@@ -149,7 +137,7 @@ class Server:
         self.routes.general = self._make_route(handler or not_found, stream, max_body)
 
     def route(
-        self, path: str, *, stream: bool = False, max_body: int | None = None
+        self, path: str, *, stream: bool = False, max_body: "int | EllipsisType | None" = ...
     ) -> Callable[[Handler], Handler]:
         """Make a decorator that does `set_cb`."""
 
@@ -159,9 +147,9 @@ class Server:
 
         return register
 
-    def _make_route(self, handler: Handler, stream: bool, max_body: int | None) -> Route:
-        if max_body is None and not stream:
-            max_body = self.max_body
+    def _make_route(self, handler: Handler, stream: bool, max_body: "int | EllipsisType | None") -> Route:
+        if isinstance(max_body, EllipsisType):
+            max_body = None if stream else self.max_body
         return Route(handler, stream=stream, max_body=max_body)
 
     # Listening
@@ -171,31 +159,42 @@ class Server:
 
         Args:
             host: An address, or a name that is looked up now; all its addresses are bound. Empty: all addresses.
-            port: 0: any free one; see ``listener.address``.
+            port: 0: any free one, the same for all addresses; see ``listener.address``.
 
         Returns:
             The first listener.
 
         Raises:
-            OSError: The address is in use, not here, or not allowed.
+            OSError: An address is in use, or not allowed, or none is here. Nothing was bound.
 
         Source: ``evhttp_bind_socket_with_handle``.
         """
         first = len(self.listeners)
+        try:
+            missing = self._bind_all(host, port)
+        except BaseException:
+            for listener in self.listeners[first:]:
+                listener.close()
+            del self.listeners[first:]
+            raise
+        if len(self.listeners) == first:
+            raise missing or OSError(f"{host!r} has no addresses")
+        return self.listeners[first]
+
+    def _bind_all(self, host: str, port: int) -> OSError | None:
+        """Listen on each address that is this machine's; return why one of them is not."""
         missing: OSError | None = None
         for address in passive_addresses(host, port):
             try:
                 # On "::" IPv6 alone, as 0.0.0.0 is among the addresses of "all".
-                listener = self.accept(bound_socket(address, ipv6_only=True))
+                listener = self.accept(bound_socket(_with_port(address, port), ipv6_only=True))
             except OSError as error:
                 if error.errno not in (EAFNOSUPPORT, EADDRNOTAVAIL):
                     raise
                 missing = error  # a machine without IPv6 still has a localhost
             else:
-                port = port or listener.port
-        if len(self.listeners) == first:
-            raise missing or OSError(f"{host!r} has no addresses")
-        return self.listeners[first]
+                port = listener.port  # where any would do, the first one's serves all
+        return missing
 
     def bind_unix(self, path: str) -> Listener:
         """Listen on a unix socket; its file is removed with the listener.
@@ -228,8 +227,12 @@ class Server:
     def _turn_away(self, sock: socket.socket) -> None:
         try:
             sock.send(_FULL)
+            sock.shutdown(socket.SHUT_WR)
+            sock.recv(
+                _READ_WHEN_FULL
+            )  # bytes that nobody has read would reset the connection, and the 503 with it
         except OSError:
-            pass  # it has gone, or does not listen
+            pass  # it has gone, or has not said anything yet
         sock.close()
 
     # What connections tell
@@ -237,7 +240,7 @@ class Server:
     def forget(self, connection: ServerConnection) -> None:
         """Hear that a connection has ended."""
         self.connections.discard(connection)
-        if self._stopped is not None and not self.connections:
+        if self._stopping and not self.connections:
             self._finish_stop()
 
     def report(self, request: Request) -> None:
@@ -258,23 +261,25 @@ class Server:
 
     # Stopping
 
-    def stop(self, grace: float = 10.0, stopped: Callable[[], object] | None = None) -> None:
+    def stop(self, grace: float | None = DEFAULT_GRACE, stopped: Callable[[], object] | None = None) -> None:
         """Stop: accept nothing more, finish what is in flight, then close.
 
         Args:
-            grace: Seconds that replies may still take; then their connections are closed.
+            grace: Seconds that replies may still take; then their connections are closed. ``None``: no limit. Where
+                this is called again, the shortest holds.
             stopped: Called without arguments when the last connection is gone.
         """
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
-        self._stopped = stopped or self._stopped or _nothing
+        if stopped is not None:
+            self._stopped.append(stopped)
+        self._stopping = True
         for connection in tuple(self.connections):
             connection.stop()
         if not self.connections:
             self._finish_stop()
-        elif self._grace is None and self._stopped is not None:
-            self._grace = self.base.timer(self._on_grace_over)
+        elif grace is not None and self.base.now() + grace < self._grace.deadline:
             self._grace.add(grace)
 
     def close(self) -> None:
@@ -288,13 +293,16 @@ class Server:
             connection.close()
 
     def _finish_stop(self) -> None:
-        if self._grace is not None:
-            self._grace.delete()
-            self._grace = None
-        stopped, self._stopped = self._stopped, None
-        if stopped is not None:
-            stopped()
+        self._grace.delete()
+        self._stopping = False
+        waiting, self._stopped = self._stopped, []
+        for stopped in waiting:
+            try:
+                stopped()
+            except Exception as exception:
+                self.base.escaped(exception, self)
 
 
-def _nothing() -> None:
-    """Stand in for a callback that is not given."""
+def _with_port(address: Address, port: int) -> Address:
+    assert isinstance(address, tuple)  # hosts have no paths
+    return (address[0], port, *address[2:])

@@ -1,6 +1,8 @@
 """select: runs everywhere; descriptors below 1024 only, and each wait costs O(descriptors)."""
 
+import os
 import select
+from errno import EBADF
 from typing import Final
 
 from evkit.core.backends.contract import MaskTable
@@ -12,6 +14,15 @@ _FD_SETSIZE: Final = 1024
 
 def _same(bits: int) -> int:
     return bits
+
+
+def _is_closed(fd: int) -> bool:
+    """Return whether a descriptor was closed behind our back; who waits for it learns that from the next call."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        return True
+    return False
 
 
 class SelectBackend:
@@ -40,7 +51,12 @@ class SelectBackend:
 
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:
         """See `Backend.wait`."""
-        readers, writers, _ = select.select(self._readers, self._writers, (), timeout)
+        try:
+            readers, writers, _ = select.select(self._readers, self._writers, (), timeout)
+        except OSError as error:
+            if error.errno != EBADF:
+                raise
+            return [(fd, EV_READ | EV_WRITE) for fd in self._readers | self._writers if _is_closed(fd)]
         ready = dict.fromkeys(readers, EV_READ)
         for fd in writers:
             ready[fd] = ready.get(fd, 0) | EV_WRITE

@@ -58,7 +58,8 @@ class BufferEvent:
         read_timeout: Seconds without anything read before `BEV_EVENT_TIMEOUT`; ``None``: no limit.
         write_timeout: Seconds without anything written, while there is something to write; ``None``: no limit.
         error: What went wrong, for the event callback: an ``OSError`` after ``BEV_EVENT_ERROR``.
-        closed: Whether `close` was called.
+        closed: Whether `close` was called, by whomever: also when a callback has failed.
+        on_close: Called as ``on_close(bev)``, once, at the end of `close`.
 
     Source: ``struct bufferevent``.
     """
@@ -80,6 +81,7 @@ class BufferEvent:
         "enabled",
         "error",
         "input",
+        "on_close",
         "output",
         "read_timeout",
         "write_timeout",
@@ -97,6 +99,7 @@ class BufferEvent:
         self.write_timeout: float | None = None
         self.error: OSError | None = None
         self.closed = False
+        self.on_close: Handler | None = None
         self._flush_queued = False
         self._read_suspended = 0
         self._write_held = 0  # reasons not to send at once: 0 is what flush_output looks for
@@ -225,7 +228,7 @@ class BufferEvent:
         self._start(events & self.enabled & ~self._suspended())
 
     def close(self) -> None:
-        """End the connection now; what is still in the output is lost. No callback runs after this.
+        """End the connection now; what is still in the output is lost. No callback but `on_close` runs after this.
 
         Source: ``bufferevent_free``, which closes the descriptor some time later.
         """
@@ -242,6 +245,9 @@ class BufferEvent:
             None  # no cycle is left: the connection is freed when it is let go
         )
         self._close_transport()
+        on_close, self.on_close = self.on_close, None
+        if on_close is not None:
+            self._call(on_close)
 
     def close_when_drained(self) -> None:
         """Close as soon as the output is empty; nothing more is read. Set a write time-out against a dead peer.
@@ -251,6 +257,8 @@ class BufferEvent:
         self.disable(EV_READ)
         self.enable(EV_WRITE)
         self._write_low = 0
+        if self._deferred is not None:
+            self._deferred.forget()  # what it gathered was meant for the callbacks of before
         self.set_callbacks(write=_close_if_drained, event=_close_on_event)
         if self.output:
             self.flush_output()

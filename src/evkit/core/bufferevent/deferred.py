@@ -51,6 +51,10 @@ class DeferredCallbacks(QueueEntry):
         self._events |= what
         self.base.queues.schedule(self)
 
+    def forget(self) -> None:
+        """Drop what is due."""
+        self._due = self._events = 0
+
     def run(self) -> None:
         """Call what is due in libevent's order: connected, read, write, and the other events at last."""
         due, events = self._due, self._events

@@ -31,7 +31,7 @@ from evkit.core.flags import (
     EV_WRITE,
     event_bits,
 )
-from evkit.core.net import Address, family_of
+from evkit.core.net import Address, family_of, stream_socket
 
 if TYPE_CHECKING:
     from evkit.core.base import EventBase
@@ -103,31 +103,43 @@ class SocketBufferEvent(BufferEvent):
                 looked up here, since that would block. ``None``: the socket given is connecting already.
 
         Raises:
-            ValueError: The address is a host name, there is no socket for ``None``, or the connection is closed.
+            ValueError: The address is a host name or no address, there is no socket for ``None``, or the connection is
+                closed or connecting already.
             OSError: No socket could be made, or the path of a unix socket is too long.
 
         Source: ``bufferevent_socket_connect``.
         """
-        if self.closed:
-            raise ValueError(f"connect() on a closed connection: {self!r}")
-        if address is None:
-            if self.socket is None:
-                raise ValueError("connect(None) waits for a socket that is connecting, but there is none")
-        elif self.socket is None:
-            self.socket = socket.socket(family_of(address), socket.SOCK_STREAM)
-            self.socket.setblocking(False)
-            self._make_events(self.socket)
-            self._write_held &= ~HELD_NEW
-        else:
-            family_of(address)
+        if self.closed or self._write_held & HELD_CONNECTING:
+            raise ValueError(f"connect() on a connection that is {self._state()}: {self!r}")
+        if address is None and self.socket is None:
+            raise ValueError("connect(None) waits for a socket that is connecting, but there is none")
+        code = 0 if address is None else self._begin_connecting(address)
         self._stop(EV_READ | EV_WRITE)
-        code = 0 if address is None else self.socket.connect_ex(address)
         self._write_held |= HELD_CONNECTING
         if code in (0, EINPROGRESS):
             assert self._write_event is not None
             self._write_event.add(self.write_timeout)  # though writing may be disabled
         else:
             self.base.call_soon(self._connected, OSError(code, os.strerror(code)))
+
+    def _begin_connecting(self, address: Address) -> int:
+        """Call ``connect``, on a new socket if there is none yet; return the system's answer."""
+        family = family_of(address)
+        if self.socket is not None:
+            return self.socket.connect_ex(address)
+        sock = stream_socket(family)
+        try:
+            code = sock.connect_ex(address)
+        except (OverflowError, TypeError) as error:
+            sock.close()
+            raise ValueError(f"expected (ip, port) with a port up to 65535, got {address!r}") from error
+        except BaseException:
+            sock.close()
+            raise
+        self.socket = sock
+        self._make_events(sock)
+        self._write_held &= ~HELD_NEW
+        return code
 
     def _finish_connecting(self) -> None:
         assert self.socket is not None
@@ -141,6 +153,7 @@ class SocketBufferEvent(BufferEvent):
         self._stop_waiting()
         if error is not None:
             self.error = error
+            self.disable(EV_READ | EV_WRITE)
             self._call_event(BEV_EVENT_ERROR)
             return
         self._start(self.enabled & ~self._suspended())

@@ -103,6 +103,12 @@ class Limits:
     max_chunk_extensions: int = 4096
     max_trailers: int = 8192
 
+    def __post_init__(self) -> None:
+        for name in ("max_target", "max_head", "max_fields", "max_chunk_extensions", "max_trailers"):
+            limit: int = getattr(self, name)
+            if limit < 0 or not (limit or name in ("max_chunk_extensions", "max_trailers")):
+                raise ValueError(f"{name} must be a positive number, got {limit!r}")
+
 
 class Engine(Protocol):
     """Reads one connection's requests: a head, its body, the next head, and so on.

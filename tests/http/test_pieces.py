@@ -1,0 +1,269 @@
+"""A body as it is received and a reply as it is sent: what holds between one piece and the next."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evkit.core import Buffer
+from evkit.errors import LocalProtocolError
+from evkit.http.errors import BadRequest
+from evkit.http.message import BodyReceiver, Request
+from evkit.http.parser import CHUNKED, Limits, make_engine
+from evkit.http.pieces import BodyReader, PiecewiseReply, add_body
+from evkit.http.reply import UNKNOWN_LENGTH, Framing
+from evkit.http.routes import Route
+from http_handlers import Door
+from http_server_aids import both_engines, chunked, request
+
+
+def buffer(data: bytes) -> Buffer:
+    made = Buffer()
+    made.add(data)
+    return made
+
+
+class Upload:
+    """A request whose head was read, the reader of its body, and what its handler was told."""
+
+    def __init__(
+        self, engine: str, sent: bytes, *, stream: bool = False, max_body: int | None = None
+    ) -> None:
+        self.told: list[object] = []
+        self.source = buffer(sent)
+        parser = make_engine(engine, Limits(), Request)
+        head = parser.read_head(self.source)
+        assert isinstance(head, Request)
+        self.request = head
+        head.connection = Door()
+        self.reader = BodyReader(parser, head, Route(self.handle, stream=stream, max_body=max_body))
+
+    def handle(self, request: Request) -> None:
+        self.told.append(request.body)
+
+    def receive(self) -> None:
+        self.request.receiver = BodyReceiver(self.on_data, self.on_end)
+
+    def on_data(self, request: Request, data: bytes) -> None:
+        self.told.append(data)
+
+    def on_end(self, request: Request) -> None:
+        self.told.append(("end", request.trailers))
+
+    def come(self, more: bytes = b"") -> bool:
+        """Let more of the body come, read it and deliver it."""
+        self.source.add(more)
+        complete = self.reader.read(self.source)
+        self.reader.deliver(complete=complete)
+        return complete
+
+
+# Bodies received
+
+
+@both_engines
+def test_a_handler_of_whole_bodies_is_called_once_at_the_end(engine: str) -> None:
+    upload = Upload(engine, request("POST", "/", "Content-Length: 6") + b"ab")
+    assert upload.reader.wanted
+    assert (upload.come(), upload.come(b"cd"), upload.told) == (False, False, [])
+    assert upload.come(b"ef" + b"GET /next")
+    assert upload.told == [b"abcdef"]
+    assert upload.source.remove() == b"GET /next"
+
+
+@both_engines
+def test_a_streaming_handler_gets_each_piece_and_the_end(engine: str) -> None:
+    upload = Upload(engine, request("POST", "/", "Content-Length: 6") + b"ab", stream=True)
+    upload.receive()
+    assert (upload.come(), upload.come(b"cd"), upload.come(b"ef")) == (False, False, True)
+    assert upload.told == [b"ab", b"cd", b"ef", ("end", [])]
+
+
+def test_a_streaming_handler_wants_nothing_before_it_receives() -> None:
+    upload = Upload("native", request("POST", "/", "Content-Length: 6"), stream=True)
+    assert not upload.reader.wanted
+    upload.receive()
+    assert upload.reader.wanted
+
+
+@both_engines
+def test_nothing_new_is_not_delivered(engine: str) -> None:
+    upload = Upload(engine, chunked("POST", "/")[:-5] + b"2\r\n", stream=True)
+    upload.receive()
+    assert not upload.come()
+    assert upload.told == []
+
+
+def test_a_handler_that_has_answered_is_not_told_of_the_end() -> None:
+    upload = Upload("native", request("POST", "/", body=b"ab"), stream=True)
+    upload.receive()
+    upload.request.connection = None
+    assert upload.come()
+    assert upload.told == [b"ab"]
+
+
+def test_a_handler_that_has_begun_to_answer_is_told_of_the_end() -> None:
+    upload = Upload("native", request("POST", "/", body=b"ab"), stream=True)
+    upload.receive()
+    upload.request.status = 200
+    assert upload.come()
+    assert upload.told == [b"ab", ("end", [])]
+
+
+@both_engines
+@pytest.mark.parametrize("stream", [False, True])
+def test_trailers_are_there_with_the_end(engine: str, stream: bool) -> None:
+    upload = Upload(engine, chunked("POST", "/", b"ab", trailers=b"T: v\r\n"), stream=stream)
+    if stream:
+        upload.receive()
+    assert upload.come()
+    assert upload.request.trailers == [("T", "v")]
+    assert upload.told == ([b"ab", ("end", [("T", "v")])] if stream else [b"ab"])
+
+
+@both_engines
+@given(pieces=st.lists(st.binary(min_size=1, max_size=9), max_size=5), data=st.data())
+def test_any_cut_of_a_chunked_body_gives_the_same_body(
+    engine: str, pieces: list[bytes], data: st.DataObject
+) -> None:
+    sent = chunked("POST", "/", *pieces)
+    head = sent.index(b"\r\n\r\n") + 4
+    whole, streamed = Upload(engine, sent[:head]), Upload(engine, sent[:head], stream=True)
+    streamed.receive()
+    at = head
+    while at < len(sent):
+        end = data.draw(st.integers(at + 1, len(sent)))
+        assert whole.come(sent[at:end]) == streamed.come(sent[at:end]) == (end == len(sent))
+        at = end
+    assert whole.told == [b"".join(pieces)]
+    assert streamed.told.pop() == ("end", [])
+    assert all(isinstance(piece, bytes) and piece for piece in streamed.told)
+    assert b"".join(piece for piece in streamed.told if isinstance(piece, bytes)) == b"".join(pieces)
+
+
+# Limits
+
+
+@pytest.mark.parametrize(("length", "limit"), [(10, 10), (10, None), (0, 0), (11, 10), (1, 0)])
+def test_a_length_beyond_the_routes_limit_is_413(length: int, limit: int | None) -> None:
+    upload = Upload("native", request("POST", "/", f"Content-Length: {length}"), max_body=limit)
+    if limit is None or length <= limit:
+        upload.reader.check_length()
+        return
+    with pytest.raises(BadRequest, match=f"at most {limit} bytes.*{length}") as caught:
+        upload.reader.check_length()
+    assert caught.value.status == 413
+
+
+@both_engines
+def test_chunks_beyond_the_routes_limit_are_413(engine: str) -> None:
+    within = Upload(engine, chunked("POST", "/", b"abc", b"de"), max_body=5)
+    within.reader.check_length()  # their length is not known yet
+    assert within.come()
+    beyond = Upload(engine, chunked("POST", "/", b"abc", b"de"), max_body=4)
+    beyond.reader.check_length()
+    with pytest.raises(BadRequest) as caught:
+        beyond.come()
+    assert (caught.value.status, beyond.told) == (413, [])
+
+
+@both_engines
+def test_the_limit_is_that_of_each_route(engine: str) -> None:
+    """A connection keeps its engine from one request to the next."""
+    parser = make_engine(engine, Limits(), Request)
+    source = buffer(chunked("POST", "/", b"abcdef") * 2)
+    bodies: list[bytes] = []
+    for limit in (None, 6):
+        head = parser.read_head(source)
+        assert isinstance(head, Request)
+        assert head.body_length == CHUNKED
+        reader = BodyReader(parser, head, Route(lambda request: bodies.append(request.body), max_body=limit))
+        assert parser.max_body == limit
+        assert reader.read(source)
+        reader.deliver(complete=True)
+    assert bodies == [b"abcdef"] * 2
+
+
+# Replies sent
+
+
+def reply(left: int = UNKNOWN_LENGTH, *, silent: bool = False) -> tuple[PiecewiseReply, Buffer]:
+    output = Buffer()
+    framing = Framing(
+        b"HEAD|", left, chunked=left == UNKNOWN_LENGTH and not silent, silent=silent, keep_alive=True
+    )
+    return PiecewiseReply(framing, output), output
+
+
+def test_the_head_goes_out_first() -> None:
+    assert reply()[1].remove() == b"HEAD|"
+
+
+@pytest.mark.parametrize("wrap", [bytes, buffer])
+def test_pieces_go_out_in_chunks_and_empty_ones_not_at_all(wrap: type[bytes]) -> None:
+    sending, output = reply()
+    for piece in (b"ab", b"", b"c" * 26):
+        sending.send(wrap(piece))
+    sending.end()
+    assert output.remove() == b"HEAD|2\r\nab\r\n1a\r\n" + b"c" * 26 + b"\r\n0\r\n\r\n"
+
+
+def test_pieces_of_a_known_length_go_out_as_they_are() -> None:
+    sending, output = reply(3)
+    sending.send(b"ab")
+    sending.send(buffer(b"c"))
+    sending.end()
+    assert output.remove() == b"HEAD|abc"
+
+
+def test_pieces_that_end_with_the_connection_go_out_as_they_are() -> None:
+    output = Buffer()
+    sending = PiecewiseReply(Framing(b"HEAD|", UNKNOWN_LENGTH, keep_alive=False), output)
+    sending.send(b"ab")
+    sending.end()
+    assert output.remove() == b"HEAD|ab"
+
+
+@pytest.mark.parametrize("left", [UNKNOWN_LENGTH, 0, 3])
+def test_a_silent_reply_is_its_head(left: int) -> None:
+    sending, output = reply(left, silent=True)
+    sending.send(b"abc"[: left % 4])
+    sending.end()
+    assert output.remove() == b"HEAD|"
+
+
+def test_a_silent_reply_empties_buffers_as_any_other() -> None:
+    sending, _ = reply(silent=True)
+    piece = buffer(b"abc")
+    sending.send(piece)
+    assert not piece
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_piece_beyond_the_length_is_an_error_and_nothing_of_it_is_sent(silent: bool) -> None:
+    sending, output = reply(3, silent=silent)
+    sending.send(b"ab")
+    with pytest.raises(LocalProtocolError, match="1 are left"):
+        sending.send(b"cd")
+    sending.send(b"c")
+    sending.end()
+    assert output.remove() == (b"HEAD|" if silent else b"HEAD|abc")
+
+
+def test_an_end_before_the_length_is_an_error() -> None:
+    sending, _ = reply(3)
+    sending.send(b"ab")
+    with pytest.raises(LocalProtocolError, match="1 bytes before"):
+        sending.end()
+
+
+def test_a_silent_reply_may_leave_its_pieces_out() -> None:
+    sending, output = reply(3, silent=True)
+    sending.end()
+    assert output.remove() == b"HEAD|"
+
+
+def test_add_body_appends_bytes_and_empties_buffers() -> None:
+    output, source = buffer(b"1"), buffer(b"3")
+    add_body(output, b"2")
+    add_body(output, source)
+    assert (output.remove(), len(source)) == (b"123", 0)

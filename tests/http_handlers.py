@@ -1,0 +1,86 @@
+"""Handlers and a connection that write down what they are told, for whatever tests the server or parts of it."""
+
+from collections.abc import Callable
+
+from evkit.core import Buffer
+from evkit.http.connection import ServerConnection
+from evkit.http.fields import Fields
+from evkit.http.message import Request
+from http_server_aids import Site
+
+MIB = 1 << 20
+
+
+def echo(request: Request) -> None:
+    request.send_reply(200, f"{request.method} {request.target} ".encode() + request.body)
+
+
+class Later:
+    """A handler that leaves its requests unanswered, for the test to answer."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.closed: list[Request] = []
+
+    def __call__(self, request: Request) -> None:
+        request.on_close = self.closed.append
+        self.requests.append(request)
+
+
+class Uploads:
+    """A streaming handler that writes down what it is told, and answers at the end."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []  # without large pieces
+        self.size = 0
+        self.closed: list[Request] = []
+
+    def __call__(self, request: Request) -> None:
+        self.told.append("head")
+        request.on_close = self.closed.append
+        request.receive(self.on_data, self.on_end)
+
+    def on_data(self, request: Request, data: bytes) -> None:
+        assert data
+        self.size += len(data)
+        if len(data) > 1000:
+            return
+        if self.told[-1:] and isinstance(self.told[-1], bytes):
+            self.told[-1] += data
+        else:
+            self.told.append(data)
+
+    def on_end(self, request: Request) -> None:
+        self.told.append(("end", request.trailers))
+        request.send_reply(200, b"done")
+
+
+def only(site: Site) -> ServerConnection:
+    (connection,) = site.server.connections
+    return connection
+
+
+class Door:
+    """A `ReplyDoor` that remembers."""
+
+    def __init__(self) -> None:
+        self.peer = "192.0.2.1:51234"
+        self.calls: list[tuple[object, ...]] = []
+        self.request: Request | None = None
+
+    def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
+        self.calls.append(("reply", status, body, list(fields)))
+        assert self.request is not None
+        self.request.status = status
+
+    def start_reply(self, status: int, fields: Fields) -> None:
+        self.calls.append(("start", status, list(fields)))
+
+    def send_piece(self, data: bytes | Buffer, drained: Callable[[], object] | None) -> None:
+        self.calls.append(("piece", data))
+
+    def end_reply(self) -> None:
+        self.calls.append(("end",))
+
+    def invite_body(self) -> None:
+        self.calls.append(("invite",))
