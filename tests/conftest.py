@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from evkit.core.base import EventBase
 from evkit.core.config import EventConfig, supported_methods
 from evkit.core.flags import BASE_IGNORE_ENV
 from evkit.testing import FakeBase, ManualClock, base_with_fakes
+
+# A busy machine is no defect: no example is too slow to count.
+settings.register_profile("evkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("evkit")
 
 
 def raise_escaped(escaped: list[Exception]) -> None:

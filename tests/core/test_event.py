@@ -671,7 +671,7 @@ class Model:
         )
 
     def add(self, now: float, timeout: float | None) -> None:
-        if self.waited_for and not self.active:
+        if self.waited_for and (self.persistent or not self.active):
             self.inserted = True
         if timeout is not None:
             if self.active & EV_TIMEOUT:

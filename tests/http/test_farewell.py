@@ -26,11 +26,16 @@ class Ending:
         self.bev = SocketBufferEvent(base, pair[0])
         self.peer = pair[1]
         self.closes = 0
+        self.sent: list[int] = []  # how much of the output was left when it was told that none is
         self.farewell: Farewell | None = None
+
+    def on_sent(self) -> None:
+        assert not self.closes
+        self.sent.append(len(self.bev.output))
 
     def begin(self, output: bytes = b"", *, sends: bool = False, linger: float | None = LINGER) -> None:
         self.bev.write(output)
-        self.farewell = Farewell(self.bev, self.close, linger, sends=sends)
+        self.farewell = Farewell(self.bev, self.close, linger, sends=sends, sent=self.on_sent)
         self.farewell.begin()
         self.turn()
 
@@ -104,8 +109,22 @@ def test_what_is_due_is_sent_before(ending: Ending) -> None:
 def test_a_large_reply_is_sent_to_its_end(ending: Ending) -> None:
     ending.begin(LARGE)
     ending.wait(10 * LINGER)
-    assert ending.closes == 0
+    assert (ending.closes, ending.sent) == (0, [])
     assert ending.read_all() == (len(LARGE), b"")
+    assert ending.closes == 1
+
+
+@pytest.mark.parametrize("output", [b"", LAST, LARGE])
+@pytest.mark.parametrize("sends", [False, True])
+def test_it_is_told_once_that_all_is_sent(ending: Ending, output: bytes, sends: bool) -> None:
+    ending.begin(output, sends=sends)
+    ending.read_all()
+    ending.wait(LINGER)
+    assert (ending.sent, ending.closes) == ([0], 1)
+
+
+def test_nobody_need_be_told_that_all_is_sent(ending: Ending) -> None:
+    Farewell(ending.bev, ending.close, LINGER, sends=False).begin()
     assert ending.closes == 1
 
 
