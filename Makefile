@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clean
+.PHONY: help run test lint check bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -21,10 +21,12 @@ run: $(VENV)/.installed  ## serve this folder on http://127.0.0.1:8080
 test: $(VENV)/.installed  ## run all tests on every supported Python that this machine has
 	sh scripts/test-pythons $(BIN)/python
 
-check: $(VENV)/.installed  ## what every commit must pass: lint, format, types, tests
+lint: $(VENV)/.installed  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: lint  ## what every commit must pass: lint, format, types, tests (on one Python)
 	$(BIN)/python -bb -X dev -m pytest -q
 
 $(VENV)/.bench: $(VENV)/.installed
@@ -35,5 +37,5 @@ bench: $(VENV)/.bench  ## measure evkit beside its peers (ARGS="--seconds 3" and
 	$(BIN)/python benchmarks/bench_http.py $(ARGS)
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache benchmarks/build
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/build benchmarks/results
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -680,3 +680,8 @@ def test_the_owner_hears_every_change_first() -> None:
     buffer.drain(9)
     assert before == [4, 5]
     assert owner.changes[3:] == [(1, 0), (0, 5)]
+
+
+def test_freezing_neither_end_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="front=True"):
+        Buffer().freeze()

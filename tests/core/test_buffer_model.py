@@ -284,7 +284,8 @@ class BufferMachine(RuleBasedStateMachine):
     @rule(side=sides, front=st.booleans(), back=st.booleans())
     def freeze(self, side: int, front: bool, back: bool) -> None:
         it = self.sides[side]
-        it.buffer.freeze(front=front, back=back)
+        if front or back:
+            it.buffer.freeze(front=front, back=back)
         it.front, it.back = it.front or front, it.back or back
 
     @precondition(lambda self: any(side.front or side.back for side in self.sides))

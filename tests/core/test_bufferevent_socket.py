@@ -1388,7 +1388,7 @@ def test_repr_tells_the_state(base: EventBase, server: socket.socket, pair: Pair
     bev.write(b"abc")
     assert repr(bev) == f"<SocketBufferEvent fd={fd} open enabled=READ input=0 output=3>"
     bev.close()
-    assert repr(bev) == "<SocketBufferEvent fd=-1 closed enabled=READ input=0 output=3>"
+    assert repr(bev) == "<SocketBufferEvent fd=-1 closed enabled=READ input=0 output=0>"
 
 
 def test_socket_is_made_non_blocking(base: EventBase) -> None:

@@ -317,7 +317,9 @@ def test_one_client_too_many_gets_503_and_later_ones_are_served() -> None:
 
 
 def test_a_client_that_is_turned_away_may_have_gone() -> None:
-    with Site(max_connections=0) as site:
+    with Site(max_connections=1) as site:
+        site.client()
+        site.connected(1)
         sock = socket.create_connection(site.address)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         sock.close()

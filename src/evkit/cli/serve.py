@@ -62,7 +62,7 @@ def _serve(server: Server, name: str, arguments: Namespace) -> int:
 
 def _handler(arguments: Namespace) -> tuple[str, Handler]:
     """Return what is served, in words and as a callable."""
-    word: str = arguments.target or os.curdir
+    word: str = os.curdir if arguments.target is None else arguments.target
     if not is_folder(word):
         return word, find_handler(word, show_traceback=arguments.traceback)
     from evkit.http.static import StaticFiles  # a module's callable has no use for it

@@ -31,6 +31,8 @@ def find_folder(word: str) -> str:
     Raises:
         Failure: There is none, or it may not be read.
     """
+    if not word:
+        raise Failure(f"{_EXPECTED}, but the name is empty")
     if not os.path.exists(word):
         hint = f"; for a callable of a module write {word}:ATTRIBUTE" if word.isidentifier() else ""
         raise Failure(f"{_EXPECTED}, but there is no folder {word!r}{hint}")
@@ -39,7 +41,19 @@ def find_folder(word: str) -> str:
         raise Failure(f"{_EXPECTED}, but {word!r} is a file{hint}")
     if not os.access(word, os.R_OK | os.X_OK):
         raise Failure(f"no permission to read the folder {word!r}")
-    return os.path.abspath(word)
+    return os.path.normpath(os.path.join(_here(), word))
+
+
+def _here() -> str:
+    """Return the current folder.
+
+    Raises:
+        Failure: It was deleted.
+    """
+    try:
+        return os.getcwd()
+    except FileNotFoundError as error:
+        raise Failure("the current folder does not exist any more; change to another one") from error
 
 
 def find_handler(word: str, *, show_traceback: bool = False) -> Callable[..., object]:
@@ -67,7 +81,7 @@ def _is_dotted_name(text: str) -> bool:
 
 
 def _import(name: str, *, show_traceback: bool) -> ModuleType:
-    here = os.getcwd()
+    here = _here()
     if sys.path[:1] != [here]:
         sys.path.insert(0, here)
     try:

@@ -65,6 +65,13 @@ class HasFileno(Protocol):
         """Return the descriptor."""
 
 
+def _fileno(thing: HasFileno) -> int:
+    try:
+        return thing.fileno()
+    except AttributeError:
+        raise TypeError(f"expected a descriptor or something that has one, got {thing!r}") from None
+
+
 ExceptionHandler = Callable[[Exception, object], object]
 """``handler(exception, source)``: what escaped, and from which event, buffered connection or callback."""
 
@@ -164,7 +171,7 @@ class EventBase:
 
         Source: ``event_new``.
         """
-        number = fd if isinstance(fd, int) else fd.fileno()
+        number = fd if isinstance(fd, int) else _fileno(fd)
         Event.check(number, events)
         if not self.features & FEATURE_ET:
             events &= ~EV_ET  # as in libevent, a wish that not every backend can fulfil

@@ -21,10 +21,11 @@ def family_of(address: Address) -> socket.AddressFamily:
     """Return the family of a numeric or unix address.
 
     Raises:
-        ValueError: The host is a name and no IP address.
+        ValueError: The host is a name and no IP address, or there is no such port.
     """
     if isinstance(address, str | bytes):
         return socket.AF_UNIX
+    _check_port(address[1])
     if not address[0]:
         return socket.AF_INET  # any address, as everywhere with sockets
     try:
@@ -36,6 +37,11 @@ def family_of(address: Address) -> socket.AddressFamily:
     return socket.AF_INET6 if version == 6 else socket.AF_INET
 
 
+def _check_port(port: int) -> None:
+    if type(port) is not int or not 0 <= port <= _MAX_PORT:
+        raise ValueError(f"expected a port from 0 to {_MAX_PORT}, got {port!r}")
+
+
 def passive_addresses(host: str, port: int) -> list[Address]:
     """Look up what to listen on; blocks while it does.
 
@@ -45,7 +51,9 @@ def passive_addresses(host: str, port: int) -> list[Address]:
 
     Raises:
         OSError: There is no such host.
+        ValueError: There is no such port.
     """
+    _check_port(port)
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     addresses: dict[Address, None] = {}
     for _, _, _, _, address in found:
@@ -140,10 +148,13 @@ def _bind(sock: socket.socket, address: Address) -> None:
     try:
         sock.bind(address)
     except OSError as error:
-        if error.errno != EADDRINUSE or not isinstance(address, str | bytes) or not _is_abandoned(address):
-            raise
-        os.unlink(address)
-        sock.bind(address)
+        if error.errno == EADDRINUSE and isinstance(address, str | bytes) and _is_abandoned(address):
+            os.unlink(address)
+            sock.bind(address)
+        elif error.errno is None:
+            raise  # Python's own, which says what is wrong with the path
+        else:
+            raise OSError(error.errno, error.strerror, format_address(address)) from error
 
 
 def _is_abandoned(path: str | bytes) -> bool:

@@ -453,6 +453,9 @@ class ServerConnection:
     def _on_deadline(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         self._refuse(BadRequest(408, "the head of the request took too long"))
 
+    def _on_no_reply(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        self.close()
+
     def _on_event(self, bev: BufferEvent, what: int) -> None:  # noqa: ARG002 - a callback
         if what & BEV_EVENT_TIMEOUT and what & BEV_EVENT_READING:
             self._silent()
@@ -485,5 +488,7 @@ class ServerConnection:
             self._persists = False
             if self._request is None:
                 self._close_when_sent()
+            else:
+                self._patience.await_reply(self._on_no_reply)
         elif self._request is None:
             self._on_read(self.bev)

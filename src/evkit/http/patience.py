@@ -30,7 +30,8 @@ class Timeouts:
         first_byte: From the connection to the first byte; then it is closed without a word.
         header: From the first byte of a head to its end, however it trickles; then 408.
         body: Without a byte of a body that is due; then 408.
-        write: Without the client taking a byte of a reply.
+        write: Without the client taking a byte of a reply. And for a reply to a client that has ended its side, from
+            then on: it may have gone, and only sending would tell.
         keep_alive: Between two requests; 0: every reply is the last. Longer than the 60 s after which proxies drop
             idle connections themselves: the side that sends requests should be the one that closes.
         linger: For the client to end its side, too, after the last reply; closing at once could cost it that reply.
@@ -80,6 +81,13 @@ class Patience:
         if self._timeouts.header is not None:
             self._deadline = self._bev.base.timer(too_late)
             self._deadline.add(self._timeouts.header)
+
+    def await_reply(self, too_late: EventCallback) -> None:
+        """Let the time-out for writing limit how long a client that has ended waits for its reply."""
+        self.enter(Phase.REPLY)
+        if self._timeouts.write is not None:
+            self._deadline = self._bev.base.timer(too_late)
+            self._deadline.add(self._timeouts.write)
 
     def enter(self, phase: Phase) -> None:
         """Let the time-outs of ``phase`` hold from now on."""

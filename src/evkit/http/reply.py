@@ -9,7 +9,7 @@ from typing import Final
 
 from evkit.errors import LocalProtocolError
 from evkit.http.errors import BadRequest
-from evkit.http.fields import LINES, STATUS_LINES, encode_line
+from evkit.http.fields import LINES, STATUS_LINES, encode_line, reason
 from evkit.http.parser.contract import RequestHead
 
 _MAX_LENGTH_DIGITS: Final = 19  # as in requests: more than any file has, fewer than int() refuses
@@ -125,7 +125,7 @@ def _tells_length(method: str, status: int, *, given: bool) -> bool:
 
 def refusal(error: BadRequest, date: bytes) -> bytes:
     """Return the whole reply to bytes that never became a request."""
-    text = f"{error.status} {error}\n".encode()
+    text = f"{error.status} {reason(error.status)}: {error}\n".encode()
     return (
         b"%b%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
         % (STATUS_LINES[error.status], date, len(text), text)

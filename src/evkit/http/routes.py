@@ -17,11 +17,19 @@ class Route:
         handler: Called with each request.
         stream: Whether it is called with the head already, to receive the body piece by piece.
         max_body: Bytes that a body may have; ``None``: any.
+
+    Raises:
+        TypeError: The handler can't be called.
+        ValueError: ``max_body`` is no size.
     """
 
     __slots__ = ("handler", "max_body", "stream")
 
     def __init__(self, handler: Handler, *, stream: bool = False, max_body: int | None = None) -> None:
+        if not callable(handler):
+            raise TypeError(f"a handler must be callable, got {handler!r}")
+        if max_body is not None and (type(max_body) is not int or max_body < 0):
+            raise ValueError(f"max_body must be a number of bytes >= 0 or None, got {max_body!r}")
         self.handler = handler
         self.stream = stream
         self.max_body = max_body

@@ -74,6 +74,8 @@ class Server:
         max_body: int | None = DEFAULT_MAX_BODY,
         max_connections: int | None = DEFAULT_MAX_CONNECTIONS,
     ) -> None:
+        if max_connections is not None and max_connections < 0:
+            raise ValueError(f"max_connections must be >= 0 or None, got {max_connections!r}")
         self.base = base
         self.timeouts = timeouts or Timeouts()
         self.max_body = max_body

@@ -489,8 +489,13 @@ class Buffer(Chain):
         buffer. A frozen back stops adding, reserving, committing, reading, and moving from another buffer. A
         call that has nothing to do succeeds all the same.
 
+        Raises:
+            ValueError: Neither end is named.
+
         Source: ``evbuffer_freeze``.
         """
+        if not (front or back):
+            raise ValueError("freeze() needs front=True, back=True or both")
         self._frozen |= FRONT * front | BACK * back
 
     def unfreeze(self, *, front: bool = False, back: bool = False) -> None:

@@ -128,6 +128,8 @@ class BufferEvent:
 
         Source: ``bufferevent_setcb``.
         """
+        if self.closed:
+            read = write = event = None
         if self._deferred is not None:
             read, write, event = self._deferred.wrap(read, write, event)
         self._read_callback = read
@@ -244,6 +246,8 @@ class BufferEvent:
         self.input._owner = self.output._owner = (
             None  # no cycle is left: the connection is freed when it is let go
         )
+        if self.output:
+            self.output._consume(len(self.output))  # with the files and references in it
         self._close_transport()
         on_close, self.on_close = self.on_close, None
         if on_close is not None:
