@@ -26,8 +26,7 @@ from evkit import (
     supported_methods,
 )
 from evkit.cli.terminal import show
-from evkit.http import Limits
-from evkit.http.parser import engines, make_engine
+from evkit.http import Limits, engines, make_engine
 
 _FEATURES: Final = (
     (FEATURE_ET, "edge-triggered events"),

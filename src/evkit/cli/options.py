@@ -19,8 +19,7 @@ from evkit.cli.values import (
     size,
     size_or_none,
 )
-from evkit.http import Limits, Server, Timeouts
-from evkit.http.parser import engines
+from evkit.http import Limits, Server, Timeouts, engines
 
 DEFAULT_BIND: Final = ("127.0.0.1", 8080)
 """This machine alone: a folder is not shown to the network unless somebody says so."""

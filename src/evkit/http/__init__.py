@@ -6,10 +6,21 @@ Imports no third-party package; the ``h11`` engine does when it is asked for.
 from evkit.http.errors import BadRequest
 from evkit.http.headers import Headers
 from evkit.http.message import Request
-from evkit.http.parser import Limits
+from evkit.http.parser import Limits, engines, make_engine
 from evkit.http.patience import Timeouts
 from evkit.http.routes import Handler
 from evkit.http.server import Server
 from evkit.http.static import StaticFiles
 
-__all__ = ["BadRequest", "Handler", "Headers", "Limits", "Request", "Server", "StaticFiles", "Timeouts"]
+__all__ = [
+    "BadRequest",
+    "Handler",
+    "Headers",
+    "Limits",
+    "Request",
+    "Server",
+    "StaticFiles",
+    "Timeouts",
+    "engines",
+    "make_engine",
+]
