@@ -137,12 +137,13 @@ class ServerConnection:
             self._bound_input(source)
             self._watch_output()
         elif more and source.length:
+            self._bound_input(source)
             self.bev.base.call_soon(self._go_on)
         elif self._ended:
             self._close_when_sent()
 
     def _bound_input(self, source: Buffer) -> None:
-        """It is our turn. Reading goes on, so that the client's end is noticed, within bounds."""
+        """It is our turn. Reading goes on, so that the client's end is noticed, but not beyond a bound."""
         if self._patience.phase is not Phase.REPLY:
             self._patience.enter(Phase.REPLY)
         if source.length >= _MAX_INPUT:
