@@ -396,7 +396,7 @@ class EventBase:
                     else:
                         event.flags |= ACTIVE
                         event.result = hit | slot.edge
-                        queues[event.priority].append(event)
+                        queues[event.level].append(event)
         if self._caches_time:
             self.pass_time = self._monotonic()
         if self._check_watchers:

@@ -50,20 +50,20 @@ def check_callback(callback: Callable[..., object]) -> Callable[..., object]:
 
 
 class QueueEntry:
-    """What stands in a queue of the loop: it has a priority and can be run.
+    """What stands in a queue of the loop: it has a place there and can be run.
 
     Attributes:
         base: The `EventBase` it belongs to.
-        priority: Index of its queue, 0 the most urgent.
+        level: Its priority: the index of its queue, 0 the most urgent.
         flags: ``INSERTED`` … ``STALE``.
     """
 
-    __slots__ = ("base", "flags", "priority")
+    __slots__ = ("base", "flags", "level")
 
     def __init__(self, base: "EventBase", priority: int) -> None:
         self.base = base
         self.flags = 0
-        self.priority = priority
+        self.level = priority
 
     def run(self) -> None:
         """Do what was queued. The loop has taken the entry off its queue and cleared ``ACTIVE``."""
@@ -152,6 +152,11 @@ class Event(QueueEntry):
             raise ValueError(f"an event waits for a signal or for a descriptor, got {event_bits(events)}")
         if events & _IO and fd < 0:
             raise ValueError(f"{event_bits(events)} needs an open descriptor, got {fd}")
+
+    @property
+    def priority(self) -> int:
+        """Its queue, 0 the most urgent; see `set_priority`. Source: ``event_get_priority``."""
+        return self.level
 
     @property
     def internal(self) -> bool:
@@ -270,7 +275,7 @@ class Event(QueueEntry):
             raise ValueError(f"the priority of an active event can't be changed: {self!r}")
         if not 0 <= priority < self.base.npriorities:
             raise ValueError(f"priority must be 0 to {self.base.npriorities - 1}, got {priority}")
-        self.priority = priority
+        self.level = priority
 
     def collect_due(self, now: float, due: "list[tuple[Event, float]]") -> None:  # noqa: ARG002 - the heap has looked
         """See `evkit.core.timers.Timed.collect_due`."""

@@ -6,6 +6,8 @@ what the loop is woken for.
 
 import os
 import socket
+import warnings
+from collections.abc import Callable
 
 from evkit.core.log import LOG_WARN, log
 
@@ -17,9 +19,10 @@ class Waker:
         fd: For the loop to wait on.
     """
 
-    __slots__ = ("_pair", "_pending", "fd")
+    __slots__ = ("_closed", "_pair", "_pending", "fd")
 
     def __init__(self) -> None:
+        self._closed = True  # while there is nothing to give back
         self._pending = False
         self._pair: tuple[socket.socket, socket.socket] | None = None
         if hasattr(os, "eventfd"):
@@ -29,6 +32,13 @@ class Waker:
             for end in self._pair:
                 end.setblocking(False)
             self.fd = self._pair[0].fileno()
+        self._closed = False
+
+    def __del__(self, _warn: Callable[..., object] = warnings.warn) -> None:
+        """Give back what a base that nobody closed would keep, and say so, as files and sockets do."""
+        if not self._closed:  # ``_warn`` is bound above since the interpreter, when it ends, empties modules
+            _warn(f"an event base was dropped without close(): {self!r}", ResourceWarning, source=self)
+            self.close()
 
     def wake(self) -> None:
         """Make the descriptor readable. Any thread may call this."""
@@ -59,7 +69,9 @@ class Waker:
 
     def close(self) -> None:
         """Give the descriptor back. A late `wake` does nothing."""
-        self._pending = True
+        if self._closed:
+            return
+        self._closed = self._pending = True
         if self._pair is None:
             os.close(self.fd)
         else:

@@ -25,6 +25,8 @@ def family_of(address: Address) -> socket.AddressFamily:
     """
     if isinstance(address, str | bytes):
         return socket.AF_UNIX
+    if len(address) not in (2, 4):
+        raise ValueError(f"expected (ip, port) or (ip6, port, flowinfo, scope), got {address!r}")
     _check_port(address[1])
     if not address[0]:
         return socket.AF_INET  # any address, as everywhere with sockets

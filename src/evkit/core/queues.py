@@ -112,7 +112,7 @@ class ActiveQueues:
         if entry.flags & STALE:
             self._take_out(entry)
         entry.flags |= ACTIVE
-        priority = entry.priority
+        priority = entry.level
         self.queues[priority].append(entry)
         if priority < self._running_priority:
             self.interrupt |= _CONTINUE

@@ -113,7 +113,8 @@ def frame(
         lines.append(b"Content-Length: %d\r\n" % length)
     lines.append(_connection_line(request.minor, said.get("connection"), keep_alive=keep_alive))
     lines.append(b"\r\n")
-    return Framing(b"".join(lines), length, chunked=chunked, silent=silent, keep_alive=keep_alive)
+    left = UNKNOWN_LENGTH if status == 205 else length  # whatever its handler gives is dropped, as for 204
+    return Framing(b"".join(lines), left, chunked=chunked, silent=silent, keep_alive=keep_alive)
 
 
 def _tells_length(method: str, status: int, *, given: bool) -> bool:

@@ -53,21 +53,21 @@ class SocketBufferEvent(BufferEvent):
 
     Attributes:
         socket: The socket, or ``None`` before `connect`.
-        max_single_read: Bytes to read at once, at most (``bufferevent_set_max_single_read``).
 
     Source: ``bufferevent_socket_new``.
     """
 
-    __slots__ = ("_read_event", "_write_event", "max_single_read", "socket")
+    __slots__ = ("_ends", "_max_single_read", "_read_event", "_write_event", "socket")
 
     def __init__(
         self, base: "EventBase", sock: socket.socket | None = None, *, defer_callbacks: bool = False
     ) -> None:
         super().__init__(base, defer_callbacks=defer_callbacks)
-        self.max_single_read = DEFAULT_MAX_SINGLE_READ
+        self._max_single_read = DEFAULT_MAX_SINGLE_READ
         self.socket = sock
         self._read_event: Event | None = None
         self._write_event: Event | None = None
+        self._ends = False  # the end of the stream is to follow the output
         if sock is None:
             self._write_held |= HELD_NEW
         else:
@@ -92,6 +92,23 @@ class SocketBufferEvent(BufferEvent):
         if self._write_held & HELD_CONNECTING:
             return "connecting"
         return "new" if self.socket is None else "open"
+
+    @property
+    def max_single_read(self) -> int:
+        """Bytes to read at once, at most.
+
+        Raises:
+            ValueError: Set to less than 1; ``recv`` would take that for the end of the stream.
+
+        Source: ``bufferevent_set_max_single_read``, which takes 0 for its default.
+        """
+        return self._max_single_read
+
+    @max_single_read.setter
+    def max_single_read(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"max_single_read must be >= 1, got {size!r}")
+        self._max_single_read = size
 
     # Connecting
 
@@ -158,6 +175,8 @@ class SocketBufferEvent(BufferEvent):
             return
         self._start(self.enabled & ~self._suspended())
         self._call_event(BEV_EVENT_CONNECTED)
+        if self._ends and not self.output:
+            self._end()
 
     # Reading
 
@@ -166,7 +185,7 @@ class SocketBufferEvent(BufferEvent):
             self._timed_out(EV_READ)
             return
         source = self.input
-        size = self.max_single_read
+        size = self._max_single_read
         if self._read_high:
             size = min(size, self._read_high - len(source))
         try:
@@ -224,6 +243,8 @@ class SocketBufferEvent(BufferEvent):
         finally:  # KeyboardInterrupt must not leave it waiting for nothing
             if output.length:
                 self._wait_writable()
+            elif self._ends:
+                self._end()
             self._flush_queued = False
 
     def _on_writable(self, event: Event, what: int) -> None:
@@ -307,7 +328,20 @@ class SocketBufferEvent(BufferEvent):
             self.socket.close()
 
     def shutdown_write(self) -> None:
-        """Send the end of the stream; reading goes on. Harmless on a connection that is gone."""
+        """Send the end of the stream, after what is in the output; reading goes on.
+
+        What is written until then goes out before the end; to write after it is an error. Harmless on a connection that
+        is gone, or was never begun.
+
+        Source: ``shutdown(2)``; libevent leaves it to the user to wait for the output.
+        """
+        if self.output or self._write_held & HELD_CONNECTING:
+            self._ends = True
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self._ends = False
         if self.socket is not None and not self.closed:
             try:
                 self.socket.shutdown(socket.SHUT_WR)

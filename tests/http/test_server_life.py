@@ -1,0 +1,130 @@
+"""A server that is set up wrongly, is full, or is told to stop more than once."""
+
+import math
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from evkit.core import EventBase
+from evkit.http.parser import Limits
+from evkit.http.patience import Timeouts
+from evkit.http.server import Server
+from evkit.testing import ManualClock
+from http_handlers import Later, echo
+from http_server_aids import Site, get
+
+# Stopping
+
+
+def test_stopping_twice_tells_both_and_the_shorter_grace_holds() -> None:
+    clock = ManualClock()
+    with Site(clock=clock) as site:
+        later = Later()
+        told: list[str] = []
+        site.server.set_gencb(later)
+        site.client().send(get())
+        site.server.stop(5, lambda: told.append("first"))
+        site.server.stop(0.1, lambda: told.append("second"))
+        site.settle()
+        assert told == []
+        clock.advance(0.2)
+        site.settle()
+        assert sorted(told) == ["first", "second"]
+        assert later.closed == later.requests
+
+
+def test_a_longer_grace_later_changes_nothing() -> None:
+    clock = ManualClock()
+    with Site(clock=clock) as site:
+        later = Later()
+        site.server.set_gencb(later)
+        site.client().send(get())
+        site.server.stop(0.1)
+        site.server.stop(5)
+        clock.advance(0.2)
+        site.settle()
+        assert later.closed == later.requests
+
+
+def test_who_fails_when_told_of_the_end_keeps_nobody_else_from_being_told() -> None:
+    with Site() as site:
+        later = Later()
+        told: list[str] = []
+
+        def fail() -> None:
+            raise ValueError("on purpose")
+
+        site.server.set_gencb(later)
+        client = site.client()
+        client.send(get())
+        site.server.stop(5, fail)
+        site.server.stop(5, lambda: told.append("second"))
+        later.requests[0].send_reply(200)
+        client.reply()
+        client.close()
+        site.connected(0)
+        assert told == ["second"]
+        assert [type(error) for error in site.take_escaped()] == [ValueError]
+
+
+# Full
+
+
+def test_a_client_that_is_turned_away_reads_why_though_it_has_asked_already() -> None:
+    with Site(max_connections=0) as site, socket.create_connection(site.address) as sock:
+        sock.sendall(get())  # before the server accepts: unread bytes make the system reset what is closed
+        site.settle()
+        with sock.makefile("rb") as stream:
+            assert stream.read().startswith(b"HTTP/1.1 503 ")
+
+
+# Set up wrongly
+
+
+@pytest.mark.parametrize("name", ["first_byte", "header", "body", "write", "keep_alive", "linger"])
+@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf])
+def test_a_time_out_that_makes_no_sense(name: str, seconds: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        Timeouts(**{name: seconds})
+
+
+@pytest.mark.parametrize("name", ["first_byte", "header", "body", "write"])
+def test_a_time_out_of_nothing_would_serve_nobody(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        Timeouts(**{name: 0})
+
+
+@pytest.mark.parametrize(
+    "name", ["max_target", "max_head", "max_fields", "max_chunk_extensions", "max_trailers"]
+)
+def test_a_limit_below_nothing(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        Limits(**{name: -1})
+
+
+@pytest.mark.parametrize("options", [{"max_body": -1}, {"max_body": "1M"}, {"max_connections": -1}])
+def test_a_server_of_sizes_that_make_no_sense(options: dict[str, Any]) -> None:
+    with EventBase() as base, pytest.raises(ValueError, match=next(iter(options))):
+        Server(base, **options)
+
+
+SETTERS: list[Callable[[Server, Any, Any], object]] = [
+    lambda server, handler, limit: server.set_cb("/", handler, max_body=limit),
+    lambda server, handler, limit: server.set_gencb(handler, max_body=limit),
+    lambda server, handler, limit: server.route("/", max_body=limit)(handler),
+]
+
+
+@pytest.mark.parametrize("set_up", SETTERS)
+def test_a_handler_that_is_none(set_up: Callable[[Server, Any, Any], object]) -> None:
+    with EventBase() as base, pytest.raises(TypeError, match="callable"):
+        set_up(Server(base), "a handler's name", None)
+
+
+@pytest.mark.parametrize("set_up", SETTERS)
+@pytest.mark.parametrize("limit", [-1, 1.5, "1M"])
+def test_a_routes_limit_that_is_none(set_up: Callable[[Server, Any, Any], object], limit: object) -> None:
+    with EventBase() as base, pytest.raises(ValueError, match="max_body"):
+        set_up(Server(base), echo, limit)
