@@ -157,7 +157,7 @@ def test_default_time_out(field: Field[float]) -> None:
         ("http.md", "`Server(max_connections=…)`", DEFAULT_MAX_CONNECTIONS),
         ("http.md", "pipelined requests", connection._MAX_INPUT),
         ("http.md", "does not read", connection._MAX_OUTPUT),
-        ("http.md", "after a refusal |", farewell._MAX_DISCARDED),
+        ("http.md", "after the last reply |", farewell._MAX_DISCARDED),
         ("core.md", "`max_single_read`", DEFAULT_MAX_SINGLE_READ),
         ("core.md", "`backlog`", DEFAULT_BACKLOG),
     ],

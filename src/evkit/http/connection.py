@@ -42,6 +42,8 @@ _MAX_INPUT: Final = 65536
 _MAX_OUTPUT: Final = 262144
 """Bytes of replies to hold for a client that does not read them; then its next request waits."""
 
+_IDLE: Final = Phase.IDLE  # looking a member up in its enumeration costs as much as three calls
+_HEAD: Final = Phase.HEAD
 _REQUESTS_PER_TURN: Final = 32
 """Pipelined requests to serve before others get their turn."""
 
@@ -117,7 +119,7 @@ class ServerConnection:
             self._reading = False
         if self._request is not None or source.length or self._closing or self._ended:
             self._wait(source, more=not turns)
-        elif self._patience.phase is not Phase.IDLE:
+        elif self._patience.phase is not _IDLE:
             self._patience.enter(Phase.IDLE)
 
     def _wait(self, source: Buffer, *, more: bool) -> None:
@@ -155,10 +157,10 @@ class ServerConnection:
             return False
         request: Request | None = self._engine.read_head(source)  # type: ignore[assignment]  # told to make these
         if request is None:
-            if self._patience.phase is not Phase.HEAD and source.length:
+            if self._patience.phase is not _HEAD and source.length:
                 self._patience.await_head(self._on_deadline)
             return False
-        if self._patience.phase is Phase.HEAD:
+        if self._patience.phase is _HEAD:
             self._patience.enter(Phase.IDLE)
         request.connection = self
         self._request = request
