@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 # Why a direction is held back although it is enabled (BEV_SUSPEND_… in libevent).
 SUSPEND_WATERMARK: Final = 0x01
 SUSPEND_BANDWIDTH: Final = 0x02
-SUSPEND_BANDWIDTH_GROUP: Final = 0x04
 SUSPEND_LOOKUP: Final = 0x08
 SUSPEND_FILTER: Final = 0x10
 # Why a transport itself does not send at once what is written.
