@@ -1,10 +1,10 @@
 """The waker: one write for many calls, and no interleaving after which it stays silent."""
 
-import os
 import select
+import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,13 +12,8 @@ from evkit.core.evthread import Waker
 from evkit.core.log import LOG_WARN, set_log_callback
 
 
-@pytest.fixture(params=["eventfd", "pair"])
-def waker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Waker]:
-    """A waker of each make."""
-    if request.param == "pair":
-        monkeypatch.delattr(os, "eventfd", raising=False)
-    elif not hasattr(os, "eventfd"):
-        pytest.skip("this system has no eventfd")
+@pytest.fixture
+def waker() -> Iterator[Waker]:
     waker = Waker()
     yield waker
     waker.close()
@@ -51,69 +46,77 @@ def test_clear_without_wake_is_harmless(waker: Waker) -> None:
     assert not readable(waker)
 
 
-def test_many_wakes_are_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(os, "eventfd_write"):
-        pytest.skip("counts the writes to an eventfd")
-    writes: list[tuple[int, int]] = []
-    monkeypatch.setattr(os, "eventfd_write", lambda fd, value: writes.append((fd, value)))
-    waker = Waker()
+def waiting(waker: Waker) -> int:
+    """Return how many writes nobody has read."""
+    return len(waker._reader.recv(4096, socket.MSG_PEEK))
+
+
+def test_many_wakes_are_one_write(waker: Waker) -> None:
     for _ in range(1000):
         waker.wake()
-    assert writes == [(waker.fd, 1)]
+    assert waiting(waker) == 1
     waker.clear()
     waker.wake()
-    assert writes == [(waker.fd, 1)] * 2
-    waker.close()
+    assert waiting(waker) == 1
+
+
+class Interrupted(socket.socket):
+    """A socket whose reads another thread gets in between."""
+
+    def __init__(self, end: socket.socket, before: Callable[[], object], after: Callable[[], object]) -> None:
+        super().__init__(fileno=end.detach())
+        self.setblocking(False)
+        self.before, self.after = before, after
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        self.before()
+        data = super().recv(size, flags)
+        self.after()
+        return data
+
+
+def nothing() -> None:
+    """Stand in for the other thread, which does nothing at this point."""
 
 
 @pytest.mark.parametrize("before_read", [True, False])
-def test_wake_in_the_middle_of_clear_loses_no_later_one(
-    monkeypatch: pytest.MonkeyPatch, before_read: bool
-) -> None:
+def test_wake_in_the_middle_of_clear_loses_no_later_one(waker: Waker, before_read: bool) -> None:
     """Another thread wakes right before or after the read of `clear`: the next wake must make it readable again."""
-    if not hasattr(os, "eventfd_read"):
-        pytest.skip("interrupts the read of an eventfd")
-    waker = Waker()
-    read = os.eventfd_read
-
-    def interrupted(fd: int) -> int:
-        if before_read:
-            waker.wake()
-        value = read(fd)
-        if not before_read:
-            waker.wake()
-        return value
-
+    waker._reader = Interrupted(
+        waker._reader,
+        before=waker.wake if before_read else nothing,
+        after=nothing if before_read else waker.wake,
+    )
     waker.wake()
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "eventfd_read", interrupted)
-        waker.clear()
+    waker.clear()
     waker.wake()
     assert readable(waker)
-    waker.close()
+
+
+def test_a_signal_makes_it_readable(waker: Waker) -> None:
+    before = signal.signal(signal.SIGUSR1, lambda _signum, _frame: None)
+    signal.set_wakeup_fd(waker.signal_fd)
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGUSR1, before)
+    assert readable(waker)
+    waker.clear()
+    assert not readable(waker)
 
 
 def test_full_descriptor_is_good_enough(waker: Waker) -> None:
-    if waker._pair is None:
-        os.eventfd_write(waker.fd, 2**64 - 2)
-    else:
-        fill(waker._pair[1])
+    fill(waker._writer)
     waker.wake()
     assert readable(waker)
 
 
-def test_failure_is_logged(waker: Waker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_is_logged(waker: Waker) -> None:
     lines: list[tuple[int, str]] = []
     set_log_callback(lambda severity, message: lines.append((severity, message)))
     try:
-        if waker._pair is None:
-
-            def fail(fd: int, value: int) -> None:
-                raise OSError(9, "Bad file descriptor")
-
-            monkeypatch.setattr(os, "eventfd_write", fail)
-        else:
-            waker._pair[1].close()
+        waker._writer.close()
         waker.wake()
     finally:
         set_log_callback(None)

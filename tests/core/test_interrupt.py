@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from evkit.core import EV_PERSIST, EV_READ, EVLOOP_NONBLOCK, Event, EventBase, SocketBufferEvent
+from evkit.core.evthread import Waker
 from evkit.core.signals import InterruptShield
 
 Pair = tuple[socket.socket, socket.socket]
@@ -70,10 +71,12 @@ class TestCtrlC:
 
     def test_shield_is_for_pythons_own_handler(self) -> None:
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        waker = Waker()
         try:
-            InterruptShield(lambda: None).close()
+            InterruptShield(lambda: None, waker).close()
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         finally:
+            waker.close()
             signal.signal(signal.SIGINT, previous)
 
 

@@ -264,6 +264,135 @@ class TestSeveralBases:
             assert heard == [thread.ident]
 
 
+class Elsewhere:
+    """Has a signal caught in another thread, again when its handler has run: no system call of this one ends by it."""
+
+    def __init__(self) -> None:
+        self.heard = 0
+        self._go = threading.Semaphore()
+        self._over = False
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while self._go.acquire() and not self._over:
+            signal.pthread_kill(threading.get_ident(), SIGNUM)
+
+    def on_signal(self, _signum: int, _frame: object) -> None:
+        self.heard += 1
+        self._go.release()
+
+    def __enter__(self) -> "Elsewhere":
+        self._previous = signal.signal(SIGNUM, self.on_signal)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+        self._go.release()
+        self._thread.join()
+        signal.signal(SIGNUM, self._previous)
+
+
+class TestHandlersOfTheProgram:
+    """A signal that comes right before the loop begins to wait; Python's handler is to run in the main thread."""
+
+    ROUNDS = 100
+
+    @pytest.fixture(params=[False, True], ids=["no events", "events of another base"])
+    def other_reads(self, request: pytest.FixtureRequest) -> Iterator[bool]:
+        """Whether another thread's loop is the one that reads which signals came."""
+        if not request.param:
+            yield False
+            return
+        with EventBase() as other:
+            event = other.signal(signal.SIGUSR2, note([]))
+            event.add()
+            thread = threading.Thread(target=other.dispatch)
+            thread.start()
+            yield True
+            other.call_soon_threadsafe(other.loopbreak)
+            thread.join()
+            event.delete()
+
+    def test_runs_while_the_loop_waits(self, base: EventBase, other_reads: bool) -> None:
+        with Elsewhere() as elsewhere:
+
+            def enough(_watcher: Watcher, _timeout: float | None) -> None:
+                if elsewhere.heard >= self.ROUNDS:
+                    base.loopbreak()
+
+            base.prepare(enough)
+            base.loopexit(10)  # only a failing test waits for it
+            base.dispatch()
+            assert elsewhere.heard >= self.ROUNDS
+
+    def test_wakeup_descriptor_is_ours_while_the_loop_runs(self, base: EventBase) -> None:
+        seen: list[int] = []
+        base.once(-1, 0, lambda _event, _what: seen.append(wakeup_fd()))
+        base.dispatch()
+        assert seen[0] != -1
+        assert wakeup_fd() == -1
+
+    def test_wakeup_descriptor_of_the_program_stays(self, base: EventBase) -> None:
+        left, right = socket.socketpair()
+        right.setblocking(False)
+        seen: list[int] = []
+        signal.set_wakeup_fd(right.fileno())
+        try:
+            base.once(-1, 0, lambda _event, _what: seen.append(wakeup_fd()))
+            base.dispatch()
+            assert seen == [wakeup_fd()] == [right.fileno()]
+        finally:
+            signal.set_wakeup_fd(-1)
+            left.close()
+            right.close()
+
+    def test_wakeup_descriptor_set_in_a_callback_stays(self, base: EventBase) -> None:
+        left, right = socket.socketpair()
+        right.setblocking(False)
+        base.once(-1, 0, lambda _event, _what: signal.set_wakeup_fd(right.fileno()))
+        base.dispatch()
+        try:
+            assert wakeup_fd() == right.fileno()
+        finally:
+            signal.set_wakeup_fd(-1)
+            left.close()
+            right.close()
+
+    def test_last_event_deleted_inside_the_loop(self, base: EventBase) -> None:
+        """The loop goes on to be woken, by its own descriptor."""
+        seen: list[int] = []
+        event = base.signal(signal.SIGUSR2, note([]))
+
+        def look(_event: Event, _what: int) -> None:
+            event.add()
+            seen.append(wakeup_fd())
+            event.delete()
+            seen.append(wakeup_fd())
+
+        base.once(-1, 0, look)
+        base.dispatch()
+        assert -1 not in seen
+        assert seen[0] != seen[1]
+        assert wakeup_fd() == -1
+
+    def test_loop_inside_a_loop(self, base: EventBase, config: MakeConfig) -> None:
+        seen: list[int] = []
+        with EventBase(config()) as inner:
+            inner.once(-1, 0, lambda _event, _what: seen.append(wakeup_fd()))
+
+            def run(_event: Event, _what: int) -> None:
+                seen.append(wakeup_fd())
+                inner.dispatch()
+                seen.append(wakeup_fd())
+
+            base.once(-1, 0, run)
+            base.dispatch()
+        assert seen[0] == seen[2]
+        assert -1 not in seen
+        assert seen[1] != seen[0]
+
+
 class TestWhatWasBefore:
     def test_handler_and_wakeup_descriptor_come_back(self, base: EventBase) -> None:
         called: list[int] = []

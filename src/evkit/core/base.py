@@ -282,7 +282,7 @@ class EventBase:
         queues = self.queues
         fds = self._fds
         timers = self.timers.heap.entries
-        shield = InterruptShield(self._interrupt)
+        shield = InterruptShield(self._interrupt, self._waker)
         try:
             self._enter()
             while True:

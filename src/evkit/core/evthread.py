@@ -1,10 +1,9 @@
 """Waking a loop that waits, from another thread or from a signal handler.
 
-One descriptor, and a flag so that a thousand calls before the loop gets to run cost one system call. Knows nothing of
-what the loop is woken for.
+One pair of sockets, and a flag so that a thousand calls before the loop gets to run cost one system call. Knows nothing
+of what the loop is woken for.
 """
 
-import os
 import socket
 import warnings
 from collections.abc import Callable
@@ -13,25 +12,25 @@ from evkit.core.log import LOG_WARN, log
 
 
 class Waker:
-    """A descriptor that becomes readable when somebody calls `wake`: an eventfd, or a socket pair where there is none.
+    """A descriptor that becomes readable when somebody calls `wake`, or writes a byte to `signal_fd`.
+
+    A pair of sockets and not an eventfd, which libevent prefers: Python's handling of signals writes single bytes.
 
     Attributes:
         fd: For the loop to wait on.
+        signal_fd: For ``signal.set_wakeup_fd``.
     """
 
-    __slots__ = ("_closed", "_pair", "_pending", "fd")
+    __slots__ = ("_closed", "_pending", "_reader", "_writer", "fd", "signal_fd")
 
     def __init__(self) -> None:
         self._closed = True  # while there is nothing to give back
         self._pending = False
-        self._pair: tuple[socket.socket, socket.socket] | None = None
-        if hasattr(os, "eventfd"):
-            self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        else:
-            self._pair = socket.socketpair()
-            for end in self._pair:
-                end.setblocking(False)
-            self.fd = self._pair[0].fileno()
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        self.fd = self._reader.fileno()
+        self.signal_fd = self._writer.fileno()
         self._closed = False
 
     def __del__(self, _warn: Callable[..., object] = warnings.warn) -> None:
@@ -46,10 +45,7 @@ class Waker:
             return
         self._pending = True
         try:
-            if self._pair is None:
-                os.eventfd_write(self.fd, 1)
-            else:
-                self._pair[1].send(b"\0")
+            self._writer.send(b"\0")
         except BlockingIOError:
             pass  # it is full, so the loop is going to wake anyway
         except OSError as error:
@@ -58,22 +54,16 @@ class Waker:
     def clear(self) -> None:
         """Make the descriptor unreadable again; what is asked for from now on wakes anew."""
         try:
-            if self._pair is None:
-                os.eventfd_read(self.fd)
-            else:
-                self._pair[0].recv(4096)
+            self._reader.recv(4096)
         except BlockingIOError:
             pass
         # Only now: the read would swallow what a thread wrote in between, and no later wake would write again.
         self._pending = False
 
     def close(self) -> None:
-        """Give the descriptor back. A late `wake` does nothing."""
+        """Give the descriptors back. A late `wake` does nothing."""
         if self._closed:
             return
         self._closed = self._pending = True
-        if self._pair is None:
-            os.close(self.fd)
-        else:
-            for end in self._pair:
-                end.close()
+        self._reader.close()
+        self._writer.close()

@@ -3,6 +3,10 @@
 Python lets a process have one wake-up descriptor (``signal.set_wakeup_fd``), and only its main thread may set it. So
 there is one `SignalHub`; the base that reads a number first hands it to all that asked for it. What was there before
 (handlers and wake-up descriptor) comes back when the last event for it is deleted. `SignalMap` is the part of one base.
+
+Handlers that the program has set by itself count, too: Python runs them between two lines of its main thread, and a
+signal that comes right before the loop begins to wait would be heard when the wait is over, if ever. So every signal
+wakes the loop that runs in the main thread.
 """
 
 import signal
@@ -14,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from evkit.core.event import Event
+from evkit.core.evthread import Waker
 from evkit.core.flags import EV_SIGNAL
 from evkit.core.log import LOG_WARN, log
 from evkit.errors import LoopError
@@ -39,6 +44,8 @@ class SignalHub:
 
     def __init__(self) -> None:
         self._pair: tuple[socket.socket, socket.socket] | None = None
+        self._attending: Waker | None = None
+        self._fd = -1  # the wake-up descriptor while it is ours
         self._previous_fd = -1
         self._previous: dict[int, _PreviousHandler] = {}
         self._wanted: dict[int, list[Delivery]] = {}
@@ -55,8 +62,21 @@ class SignalHub:
             reader.setblocking(False)
             writer.setblocking(False)
             self._pair = (reader, writer)
-            self._previous_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+            self._take_wakeup_fd(writer.fileno())
         return self._pair[0].fileno()
+
+    def attend(self, waker: Waker | None) -> Waker | None:
+        """Let every signal wake the loop of the main thread, by ``waker``; only that thread may call this.
+
+        A wake-up descriptor that somebody else has set stays: its owner must not lose a signal for our sake.
+
+        Returns:
+            Whom they woke before: to be given back when the loop is left.
+        """
+        before, self._attending = self._attending, waker
+        if self._pair is None:
+            self._wake_attending()
+        return before
 
     def add(self, signum: int, deliver: Delivery) -> None:
         """Hand deliveries of ``signum`` to ``deliver`` from now on.
@@ -94,10 +114,12 @@ class SignalHub:
         for signum, count in Counter(numbers).items():
             for deliver in tuple(self._wanted.get(signum, ())):
                 deliver(signum, count)
+        if self._attending is not None and not _in_main_thread():
+            self._attending.wake()  # for the handlers of signals that no event is for
 
     def _restore_handler(self, signum: int) -> None:
         previous = self._previous.pop(signum)
-        if threading.current_thread() is not threading.main_thread():
+        if not _in_main_thread():
             log(
                 LOG_WARN,
                 f"the handler of signal {signum} can be restored by the main thread only; it stays as it is",
@@ -109,16 +131,43 @@ class SignalHub:
         signal.signal(signum, signal.SIG_DFL if previous is None else previous)
 
     def _restore_fd(self) -> None:
-        if self._pair is None or threading.current_thread() is not threading.main_thread():
+        if self._pair is None or not _in_main_thread():
             return
-        signal.set_wakeup_fd(self._previous_fd)
+        self._give_wakeup_fd_back()
         for end in self._pair:
             end.close()
         self._pair = None
+        self._wake_attending()
+
+    def _wake_attending(self) -> None:
+        """Have the system wake the loop of the main thread directly, now that no event reads what it says."""
+        self._give_wakeup_fd_back()
+        if self._attending is not None:
+            self._take_wakeup_fd(self._attending.signal_fd)
+            if self._previous_fd != -1:
+                self._give_wakeup_fd_back()
+
+    def _take_wakeup_fd(self, fd: int) -> None:
+        before = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
+        if self._fd == -1:
+            self._previous_fd = before
+        self._fd = fd
+
+    def _give_wakeup_fd_back(self) -> None:
+        if self._fd == -1:
+            return
+        current = signal.set_wakeup_fd(self._previous_fd)
+        if current != self._fd:
+            signal.set_wakeup_fd(current)  # somebody has put in another meanwhile
+        self._fd = -1
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _require_main_thread() -> None:
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_main_thread():
         raise LoopError(
             "signals can be caught from the main thread only (a rule of Python's); add the event for the signal there"
         )
@@ -202,26 +251,31 @@ class SignalMap:
 
 
 class InterruptShield:
-    """Keeps a Ctrl-C from cutting the loop at any line: a KeyboardInterrupt comes when the callback has returned.
+    """What signals mean for the loop while it runs in the main thread; in others it does nothing.
 
-    Only where Python's own handler is in place, and in the main thread. A second Ctrl-C raises at once, for a callback
-    that does not return; asyncio does the same.
+    Every signal wakes the loop (`SignalHub.attend`). And a Ctrl-C does not cut it at any line: the KeyboardInterrupt
+    comes when the callback has returned, where Python's own handler is in place. A second Ctrl-C raises at once, for a
+    callback that does not return; asyncio does the same.
 
     Args:
         interrupt: Called by the first Ctrl-C; makes the loop end.
+        waker: Wakes the loop.
     """
 
-    __slots__ = ("_came", "_installed", "_interrupt")
+    __slots__ = ("_attended", "_came", "_in_main_thread", "_installed", "_interrupt")
 
-    def __init__(self, interrupt: Callable[[], object]) -> None:
+    def __init__(self, interrupt: Callable[[], object], waker: Waker) -> None:
         self._interrupt = interrupt
         self._came = False
+        self._attended: Waker | None = None
+        self._in_main_thread = _in_main_thread()
         self._installed = (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            self._in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         )
         if self._installed:
             signal.signal(signal.SIGINT, self._on_interrupt)
+        if self._in_main_thread:
+            self._attended = HUB.attend(waker)
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
         if self._came:
@@ -230,11 +284,13 @@ class InterruptShield:
         self._interrupt()
 
     def close(self) -> None:
-        """Put Python's handler back, and raise what has come.
+        """Put back what was there, and raise what has come.
 
         Raises:
             KeyboardInterrupt: There was a Ctrl-C.
         """
+        if self._in_main_thread:
+            HUB.attend(self._attended)
         if self._installed and signal.getsignal(signal.SIGINT) == self._on_interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if self._came:
