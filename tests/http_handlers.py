@@ -64,7 +64,6 @@ class Door:
     """A `ReplyDoor` that remembers."""
 
     def __init__(self) -> None:
-        self.peer = "192.0.2.1:51234"
         self.calls: list[tuple[object, ...]] = []
         self.request: Request | None = None
 

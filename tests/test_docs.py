@@ -16,7 +16,7 @@ import evkit
 from evkit import EventBase
 from evkit.core.bufferevent.socket import DEFAULT_MAX_SINGLE_READ
 from evkit.core.listener import DEFAULT_BACKLOG
-from evkit.http import Limits, Server, Timeouts, connection, farewell
+from evkit.http import Limits, Server, Timeouts, connection, exchange, farewell
 from evkit.http.server import DEFAULT_MAX_BODY, DEFAULT_MAX_CONNECTIONS
 from running import PATIENCE
 
@@ -156,7 +156,7 @@ def test_default_time_out(field: Field[float]) -> None:
         ("http.md", "`Server(max_body=…)`", DEFAULT_MAX_BODY),
         ("http.md", "`Server(max_connections=…)`", DEFAULT_MAX_CONNECTIONS),
         ("http.md", "pipelined requests", connection._MAX_INPUT),
-        ("http.md", "does not read", connection._MAX_OUTPUT),
+        ("http.md", "does not read", exchange.MAX_OUTPUT),
         ("http.md", "after the last reply |", farewell._MAX_DISCARDED),
         ("core.md", "`max_single_read`", DEFAULT_MAX_SINGLE_READ),
         ("core.md", "`backlog`", DEFAULT_BACKLOG),

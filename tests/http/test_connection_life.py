@@ -206,7 +206,7 @@ def test_an_exception_in_a_callback_on_the_output_ends_the_connection() -> None:
         client.send(get())
         site.settle()
         (connection,) = site.server.connections
-        request = connection._request
+        request = connection._exchange.request
         assert request is not None
         with pytest.raises(ValueError, match="on purpose"):
             request.send_reply_chunk(b"a piece")

@@ -107,6 +107,26 @@ def test_a_handler_may_change_the_routes() -> None:
 # Hooks
 
 
+def test_a_request_knows_its_client_and_when_it_came_after_its_reply_too() -> None:
+    with Site() as site:
+        seen: list[Request] = []
+
+        def handler(request: Request) -> None:
+            seen.append(request)
+            request.send_reply(200)
+
+        site.server.set_gencb(handler)
+        client = site.client()
+        times = [site.base.clock.monotonic()]
+        for _ in range(2):
+            client.ask(get("/"))
+            times.append(site.base.clock.monotonic())
+        first, second = seen
+        assert first.gone
+        assert first.peer == second.peer == "{}:{}".format(*client.socket.getsockname())
+        assert times[0] <= first.started_at <= times[1] <= second.started_at <= times[2]
+
+
 def test_the_access_hook_hears_of_each_reply() -> None:
     with Site() as site:
         seen: list[tuple[str, str, int, int, str]] = []

@@ -16,15 +16,13 @@ from typing import Final
 
 from evkit import EventBase, Watcher
 from evkit.cli.terminal import say
-from evkit.http import BadRequest, Handler, Request, Server
+from evkit.http import BadRequest, Request, Server
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNSAFE: Final = re.compile(rb"[^ !#-\[\]-~]")
 """All but visible ASCII and the space; of that, ``"`` and the backslash. nginx escapes the same."""
 _FLUSH_AT: Final = 65536
 """Characters to gather, at most, however busy the loop is."""
-_SWEEP_AT: Final = 1024
-"""Unanswered requests to know of before those whose clients have gone are looked for."""
 
 
 def escape(text: str) -> str:
@@ -63,7 +61,7 @@ def line(peer: str, when: str, request: str, status: int, size: int, took: float
         request: Method, target and version as sent; empty if it never became a request.
         status: Of the reply.
         size: Bytes of its body.
-        took: Seconds from the call of the handler to the end of its reply; ``None``: no handler was called.
+        took: Seconds from the reading of the head to the end of the reply; ``None``: it never became a request.
     """
     duration = "-" if took is None else f"{took * 1000:.3f}"
     return f'{host_of(peer)} - - [{when}] "{escape(request) or "-"}" {status} {size or "-"} {duration}'
@@ -86,8 +84,6 @@ class AccessLog:
         "_size",
         "_stamp",
         "_stamp_second",
-        "_started",
-        "_sweep_at",
         "_watcher",
         "_write",
     )
@@ -100,29 +96,15 @@ class AccessLog:
         self._size = 0
         self._stamp = ""
         self._stamp_second = -1
-        self._started: dict[Request, float] = {}
-        self._sweep_at = _SWEEP_AT
         self._watcher: Watcher = base.prepare(self._on_prepare)
 
     def __repr__(self) -> str:
-        return f"<AccessLog lines={len(self._lines)} unanswered={len(self._started)}>"
+        return f"<AccessLog lines={len(self._lines)}>"
 
     def watch(self, server: Server) -> None:
         """Log what ``server`` answers from now on."""
         server.on_complete = self._complete
         server.on_refused = self._refused
-
-    def timed(self, handler: Handler) -> Handler:
-        """Return a handler that does the same, and whose replies are logged with their duration."""
-        started, monotonic = self._started, self._base.clock.monotonic
-
-        def call(request: Request) -> None:
-            if len(started) >= self._sweep_at:
-                self._sweep()
-            started[request] = monotonic()
-            handler(request)
-
-        return call
 
     def flush(self) -> None:
         """Write what has been gathered."""
@@ -146,15 +128,8 @@ class AccessLog:
         self._watcher.close()
         self.flush()
 
-    def _sweep(self) -> None:
-        """Forget requests whose clients left before the answer. Doubling keeps the cost per request constant."""
-        for request in [request for request in self._started if request.gone]:
-            del self._started[request]
-        self._sweep_at = max(_SWEEP_AT, 2 * len(self._started))
-
     def _complete(self, request: Request) -> None:
-        began = self._started.pop(request, None)
-        took = None if began is None else self._base.clock.monotonic() - began
+        took = self._base.clock.monotonic() - request.started_at
         what = f"{request.method} {request.target} HTTP/1.{request.version[1]}"
         self._add(request.peer, what, request.status, request.reply_size, took)
 

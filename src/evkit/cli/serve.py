@@ -44,7 +44,7 @@ def run(arguments: Namespace) -> int:
     with _base(arguments) as base, _log(base, arguments.access_log) as log:
         server = _server(base, arguments)
         try:
-            server.set_gencb(handler if log is None else log.timed(handler))
+            server.set_gencb(handler)
             if log is not None:
                 log.watch(server)
             return _serve(server, name, arguments)

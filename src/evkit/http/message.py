@@ -23,8 +23,6 @@ _PLAIN_TEXT = ("Content-Type", "text/plain; charset=utf-8")
 class ReplyDoor(Protocol):
     """What a request needs of its connection."""
 
-    peer: str
-
     def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
         """Send a whole reply."""
 
@@ -60,6 +58,8 @@ class Request(RequestHead):
 
     Attributes:
         connection: Where it came from; ``None`` when there is no client to answer any more.
+        peer: The client's address, ``"192.0.2.1:51234"``, ``"[::1]:51234"``, ``"unix:"``.
+        started_at: When its head was read, on the base's monotonic clock: see `EventBase.now`.
         body: The body, whole; empty where the handler was registered with ``stream=True``.
         trailers: The trailer fields of a chunked body, never merged into `headers`.
         status: Of the reply; 0 before there is one.
@@ -70,7 +70,17 @@ class Request(RequestHead):
     Source: ``struct evhttp_request``.
     """
 
-    __slots__ = ("body", "connection", "on_close", "receiver", "reply_size", "status", "trailers")
+    __slots__ = (
+        "body",
+        "connection",
+        "on_close",
+        "peer",
+        "receiver",
+        "reply_size",
+        "started_at",
+        "status",
+        "trailers",
+    )
 
     def __init__(
         self,
@@ -93,6 +103,8 @@ class Request(RequestHead):
         self.expect_continue = expect_continue
         self._fields = raw
         self.connection: ReplyDoor | None = None
+        self.peer = ""
+        self.started_at = 0.0
         self.body = b""
         self.trailers: list[tuple[str, str]] = _NO_TRAILERS
         self.receiver: BodyReceiver | None = None
@@ -110,11 +122,6 @@ class Request(RequestHead):
     def version(self) -> tuple[int, int]:
         """``(1, 0)`` or ``(1, 1)``."""
         return 1, self.minor
-
-    @property
-    def peer(self) -> str:
-        """The client's address, ``"192.0.2.1:51234"``, ``"unix:"``; empty when it has gone."""
-        return self.connection.peer if self.connection is not None else ""
 
     @property
     def raw_path(self) -> str:

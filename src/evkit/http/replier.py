@@ -1,0 +1,157 @@
+"""The half of a connection that answers: from a handler's reply to bytes in the output.
+
+How a reply is framed is decided in `evkit.http.reply`, what a reply in pieces still owes in `evkit.http.piecewise`.
+Knows nothing of reading.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from evkit.core import Buffer, SocketBufferEvent
+from evkit.errors import LocalProtocolError
+from evkit.http.date import DateLine
+from evkit.http.exchange import Exchange
+from evkit.http.fields import Fields, as_pairs
+from evkit.http.message import Request
+from evkit.http.piecewise import PiecewiseReply, add_body
+from evkit.http.reply import UNKNOWN_LENGTH, Framing, Pairs, frame, plain_head
+
+Drained = tuple[Request, Callable[[], object]]
+"""A callback that waits for the output to be empty, and the request that it was given with."""
+
+_JOIN_UP_TO: Final = 4096
+"""Bytes of a body that are joined to its head: one copy is cheaper than one segment more in the system call."""
+
+
+class Replier:
+    """Answers the request that is under way.
+
+    Args:
+        bev: The buffered connection.
+        exchange: What is under way.
+        date: Makes the ``Date`` line.
+    """
+
+    __slots__ = ("_date", "_drained", "_exchange", "_pieces", "bev")
+
+    def __init__(self, bev: SocketBufferEvent, exchange: Exchange, date: DateLine) -> None:
+        self.bev = bev
+        self._exchange = exchange
+        self._date = date
+        self._pieces: PiecewiseReply | None = None  # while the reply is in pieces
+        self._drained: list[Drained] | None = None  # whom to tell when the output is empty
+
+    # See ReplyDoor
+
+    def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
+        """Send a whole reply."""
+        exchange = self._exchange
+        request = exchange.request
+        assert request is not None
+        size = len(body)
+        pairs = fields if type(fields) is list else as_pairs(fields)
+        if type(body) is bytes and exchange.persists and exchange.body is None:
+            head = plain_head(request, status, self._date.get(), pairs, size)
+            if head is not None:
+                output = self.bev.output
+                if size <= _JOIN_UP_TO:
+                    output.add(head + body)
+                else:
+                    output.add(head)
+                    output.add(body)
+                request.status = status
+                request.reply_size = size
+                exchange.request = None  # what `Exchange.finish` does for a connection that goes on
+                self._finished(request)
+                return
+        framing = self._frame(request, status, pairs, size)
+        self.bev.output.add(framing.head)
+        if not framing.silent:
+            add_body(self.bev.output, body)
+            request.reply_size = size
+        elif isinstance(body, Buffer):
+            body.clear()
+        exchange.finish(keep_alive=framing.keep_alive)
+        self._finished(request)
+
+    def _frame(self, request: Request, status: int, pairs: Pairs, size: int) -> Framing:
+        exchange = self._exchange
+        keep_alive = request.keep_alive and exchange.persists and exchange.body is None
+        framing = frame(request, status, self._date.get(), pairs, size, keep_alive=keep_alive)
+        request.status = status
+        return framing
+
+    def start_reply(self, status: int, fields: Fields) -> None:
+        """Send the head of a reply that comes in pieces."""
+        request = self._exchange.request
+        assert request is not None
+        framing = self._frame(request, status, as_pairs(fields), UNKNOWN_LENGTH)
+        self._pieces = PiecewiseReply(framing, self.bev.output)
+
+    def send_piece(self, data: bytes | Buffer, drained: Callable[[], object] | None) -> None:
+        """Send a piece of it."""
+        request, pieces = self._exchange.request, self._started()
+        assert request is not None
+        size = 0 if pieces.framing.silent else len(data)
+        pieces.send(data)
+        request.reply_size += size
+        if drained is not None:
+            self._call_when_drained(request, drained)
+
+    def end_reply(self) -> None:
+        """End it."""
+        request, pieces = self._exchange.request, self._started()
+        assert request is not None
+        self._pieces = None
+        try:
+            pieces.end()
+        except LocalProtocolError:
+            self.bev.close()
+            raise
+        self._exchange.finish(keep_alive=pieces.framing.keep_alive)
+        self._finished(request)
+
+    def _started(self) -> PiecewiseReply:
+        if self._pieces is None:
+            raise LocalProtocolError(
+                "send_reply_start() comes before send_reply_chunk() and send_reply_end()"
+            )
+        return self._pieces
+
+    # Callbacks that wait for the output to be empty
+
+    def _call_when_drained(self, request: Request, drained: Callable[[], object]) -> None:
+        if not self.bev.output:
+            self.bev.base.call_soon(self._tell_drained, request, drained)
+            return
+        if self._drained is None:
+            self._drained = []
+        self._drained.append((request, drained))
+        self._watch_output()
+
+    def _tell_all_drained(self) -> None:
+        waiting, self._drained = self._drained, None
+        for request, drained in waiting or ():
+            self._tell_drained(request, drained)
+
+    def _tell_drained(self, request: Request, drained: Callable[[], object]) -> None:
+        if self.bev.closed:
+            return
+        try:
+            drained()
+        except Exception as exception:
+            self._handler_failed(request, exception)
+
+    # What the connection does
+
+    def _finished(self, request: Request) -> None:
+        """The reply to ``request`` is complete, and it is under way no more."""
+        raise NotImplementedError
+
+    def _handler_failed(self, request: Request, exception: Exception) -> None:
+        """The handler of ``request`` let an exception escape."""
+        raise NotImplementedError
+
+    def _watch_output(self) -> None:
+        """Call `_tell_all_drained` when the output is empty."""
+        raise NotImplementedError
