@@ -1,7 +1,10 @@
 """The tree of exceptions is the one that is drawn, and plain ``except`` clauses work."""
 
+import copy
 import inspect
+import pickle
 import re
+from errno import ECONNREFUSED, ECONNRESET
 
 import pytest
 
@@ -9,6 +12,7 @@ from evkit import errors
 from evkit.errors import (
     ConnectError,
     ConnectionLost,
+    During,
     EvkitError,
     TLSError,
     TransportError,
@@ -54,26 +58,101 @@ def test_everything_in_the_module_is_in_the_tree() -> None:
 
 
 def test_words_of_the_picture_tell_of_builtin_parents() -> None:
-    lines = [line for line in (errors.__doc__ or "").splitlines() if "also a " in line]
-    told = {re.findall(r"[A-Z]\w+", line)[0]: re.findall(r"also a (\w+)", line)[0] for line in lines}
-    assert told == {"ConnectionLost": "ConnectionError", "TransportTimeout": "TimeoutError"}
+    lines = [line for line in (errors.__doc__ or "").splitlines() if "also a" in line]
+    told = {re.findall(r"[A-Z]\w+", line)[0]: re.findall(r"also an? (\w+)", line)[0] for line in lines}
+    assert told == {
+        "TransportError": "OSError",
+        "ConnectionLost": "ConnectionError",
+        "TransportTimeout": "TimeoutError",
+    }
     for name, builtin in told.items():
         assert builtin in {base.__name__ for base in getattr(errors, name).__bases__}
 
 
-@pytest.mark.parametrize("kind", [ConnectionLost, TransportTimeout, TLSError, TransportError])
-def test_transport_errors_tell_what_was_going_on(kind: type[TransportError]) -> None:
-    error = kind("gone", during="read")
-    assert (str(error), error.during) == ("gone", "read")
+KINDS = [TransportError, ConnectError, ConnectionLost, TransportTimeout, TLSError]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("during", ["connect", "read", "write"])
+class TestTransportErrors:
+    def test_tell_what_was_going_on_and_what_happened(
+        self, kind: type[TransportError], during: During
+    ) -> None:
+        error = kind("Connection reset by peer", during=during, errno=ECONNRESET)
+        assert (error.during, error.errno, error.strerror) == (during, 104, "Connection reset by peer")
+        assert str(error) == f"{during}: [Errno 104] Connection reset by peer"
+        assert repr(error) == f"{kind.__name__}('Connection reset by peer', during='{during}', errno=104)"
+
+    def test_need_no_number(self, kind: type[TransportError], during: During) -> None:
+        error = kind("timed out after 30 s", during=during)
+        assert error.errno is None
+        assert str(error) == f"{during}: timed out after 30 s"
+
+    def test_are_system_errors_and_evkit_s(self, kind: type[TransportError], during: During) -> None:
+        for expected in (kind, TransportError, EvkitError, OSError):
+            with pytest.raises(expected):
+                raise kind("gone", during=during)
+
+    @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+    @pytest.mark.parametrize("number", [None, ECONNRESET])
+    def test_survive_pickling(
+        self, kind: type[TransportError], during: During, protocol: int, number: int | None
+    ) -> None:
+        error = kind("gone", during=during, errno=number)
+        error.add_note("a note")
+        for again in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error), copy.deepcopy(error)):
+            assert type(again) is kind
+            assert (again.during, again.errno, again.strerror) == (during, number, "gone")
+            assert str(again) == str(error)
+            assert again.__notes__ == ["a note"]
+
+    def test_of_what_the_system_said(self, kind: type[TransportError], during: During) -> None:
+        said = OSError(ECONNREFUSED, "Connection refused")
+        error = kind.of(said, during=during)
+        assert type(error) is kind
+        assert str(error) == f"{during}: [Errno 111] Connection refused"
+        assert error.__cause__ is said
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (OSError("in words alone"), "read: in words alone"),
+        (OSError(), "read: OSError"),
+        (TimeoutError("timed out"), "read: timed out"),
+        (
+            FileNotFoundError(2, "No such file or directory", "/name"),
+            "read: [Errno 2] No such file or directory",
+        ),
+    ],
+)
+def test_what_the_system_said_is_always_in_the_text(said: OSError, words: str) -> None:
+    assert str(TransportError.of(said, during="read")) == words
+
+
+def test_what_the_system_said_keeps_nothing_else_alive() -> None:
+    def fail() -> None:
+        try:
+            raise ValueError("of another matter")
+        except ValueError:
+            raise OSError(ECONNRESET, "gone") from None
+
+    with pytest.raises(OSError, match="gone") as caught:
+        fail()
+    error = TransportError.of(caught.value, during="read")
+    assert error.__cause__ is caught.value
+    assert (error.__traceback__, error.__cause__.__traceback__) == (None, None)
+    assert (error.__context__, error.__cause__.__context__) == (None, None)
 
 
 def test_connecting_is_what_a_connect_error_is_about() -> None:
     assert ConnectError("refused").during == "connect"
-    assert str(ConnectError("refused")) == "refused"
+    assert str(ConnectError("refused")) == "connect: refused"
 
 
-def test_plain_except_clauses_work() -> None:
-    with pytest.raises(TimeoutError):
-        raise TransportTimeout("nothing came", during="read")
-    with pytest.raises(ConnectionError):
-        raise ConnectionLost("reset", during="write")
+@pytest.mark.parametrize(
+    ("builtin", "which"),
+    [(TimeoutError, {TransportTimeout}), (ConnectionError, {ConnectionLost}), (OSError, set(KINDS))],
+)
+def test_plain_except_clauses_work(builtin: type[OSError], which: set[type[TransportError]]) -> None:
+    assert {kind for kind in KINDS if isinstance(kind("gone", during="read"), builtin)} == which

@@ -4,7 +4,7 @@
     ├── LoopError                 the loop was entered twice, used after close, or from the wrong thread
     ├── NoBackendError            no backend has the features asked for
     ├── FrozenBufferError         the end of a buffer that the call would change is frozen
-    ├── TransportError            .during: what the connection was doing
+    ├── TransportError            .during: what the connection was doing (also an OSError)
     │   ├── ConnectError          the connection never came to be
     │   ├── ConnectionLost        it ended before the work was done (also a ConnectionError)
     │   ├── TransportTimeout      nothing moved for too long (also a TimeoutError)
@@ -15,6 +15,12 @@
 
 Misuse of a function is a plain ``ValueError`` or ``TypeError``. This module knows nothing of the rest of evkit.
 """
+
+import functools
+from typing import Literal, Self
+
+During = Literal["connect", "read", "write"]
+"""What a connection was doing when it failed; a TLS handshake is a part of connecting."""
 
 
 class EvkitError(Exception):
@@ -33,27 +39,56 @@ class FrozenBufferError(EvkitError):
     """The end of the buffer that the call would change is frozen."""
 
 
-class TransportError(EvkitError):
+class TransportError(EvkitError, OSError):
     """A connection failed.
 
+    Its text is good for a log line: ``connect: [Errno 111] Connection refused``, ``read: timed out after 30 s``. What
+    the system said is its ``__cause__``.
+
     Attributes:
-        during: What it was doing: ``"connect"``, ``"read"`` or ``"write"``.
+        during: What the connection was doing: ``"connect"``, ``"read"`` or ``"write"``.
+        errno: The system's number for what went wrong; ``None`` where no call of the system has failed.
+        strerror: What went wrong, in words.
     """
 
-    def __init__(self, message: str, *, during: str) -> None:
-        super().__init__(message)
-        self.during = during
+    def __init__(self, strerror: str, *, during: During, errno: int | None = None) -> None:
+        super().__init__(errno, strerror)
+        self.during: During = during
+
+    def __str__(self) -> str:
+        number = "" if self.errno is None else f"[Errno {self.errno}] "
+        return f"{self.during}: {number}{self.strerror}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.strerror!r}, during={self.during!r}, errno={self.errno})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # An OSError would be made anew from errno and strerror alone.
+        make = functools.partial(type(self), during=self.during, errno=self.errno)
+        return make, (self.strerror,), self.__dict__
+
+    @classmethod
+    def of(cls, error: OSError, *, during: During) -> Self:
+        """Tell of a call of the system that failed.
+
+        ``error`` becomes the cause and loses its traceback and its context: whoever keeps the new exception would keep
+        alive what those refer to, and a connection keeps its own.
+        """
+        failure = cls(error.strerror or str(error) or type(error).__name__, during=during, errno=error.errno)
+        error.__context__ = None
+        failure.__cause__ = error.with_traceback(None)
+        return failure
 
 
 class ConnectError(TransportError):
     """The connection could not be made."""
 
-    def __init__(self, message: str, *, during: str = "connect") -> None:
-        super().__init__(message, during=during)
+    def __init__(self, strerror: str, *, during: During = "connect", errno: int | None = None) -> None:
+        super().__init__(strerror, during=during, errno=errno)
 
 
 class ConnectionLost(TransportError, ConnectionError):  # noqa: N818 - the event's own name, as in Twisted
-    """The peer or the network ended the connection."""
+    """A read or a write failed: the peer or the network has ended the connection, or the system has."""
 
 
 class TransportTimeout(TransportError, TimeoutError):  # noqa: N818 - as above

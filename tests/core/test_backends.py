@@ -12,7 +12,6 @@ import pytest
 
 from evkit.core.backends import BACKENDS, Backend, EpollBackend, PollBackend, SelectBackend
 from evkit.core.backends.contract import MaskTable
-from evkit.core.base import LONGEST_POLL
 from evkit.core.flags import (
     EV_CLOSED,
     EV_ET,
@@ -23,6 +22,7 @@ from evkit.core.flags import (
     FEATURE_FDS,
     FEATURE_O1,
 )
+from evkit.core.loop import LONGEST_POLL
 
 Pair = tuple[socket.socket, socket.socket]
 

@@ -441,7 +441,7 @@ def test_several_segments_go_by_one_sendmsg() -> None:
     for part in (b"abc", b"def", b"ghi"):
         buffer.add_reference(bytearray(part))
     assert buffer.write(sock, 8) == 4
-    assert buffer._send(sock, 4) == 4
+    assert buffer.write(sock, 4) == 4
     assert sock.calls == [("sendmsg", [b"abc", b"def", b"gh"]), ("sendmsg", [b"ef", b"gh"])]
     assert bytes(buffer) == b"i"
 
@@ -458,19 +458,10 @@ def test_one_sendmsg_takes_128_segments() -> None:
 def test_nothing_to_send_sends_nothing() -> None:
     sock = Recorder(9)
     assert Buffer().write(sock) == 0
-    assert Buffer()._send(sock) == 0
     assert Buffer(b"abc").write(sock, 0) == 0
-    assert Buffer(b"abc")._send(sock, 0) == 0
     assert sock.calls == []
     with pytest.raises(ValueError, match="-1"):
         Buffer(b"abc").write(sock, -1)
-
-
-def test_the_transport_sends_from_a_frozen_front() -> None:
-    buffer = Buffer(b"abc")
-    buffer.freeze(front=True)
-    assert buffer._send(Recorder(2)) == 2
-    assert bytes(buffer) == b"c"
 
 
 def test_descriptors_work_like_sockets() -> None:

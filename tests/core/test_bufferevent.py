@@ -53,7 +53,7 @@ class Noted(BufferEvent):
         self._flush_queued = False
 
     def arrive(self, data: bytes) -> None:
-        self.input._append(data)
+        self.input.append(data)
 
     def take_log(self) -> list[str]:
         log, self.log = self.log, []

@@ -18,6 +18,7 @@ from evkit.core.flags import (
     EVLOOP_ONCE,
     bev_bits,
 )
+from evkit.errors import ConnectError
 
 ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
 BIG = 4 << 20
@@ -177,7 +178,7 @@ def test_failing_connect_is_told_late(base: EventBase, tmp_path: Path) -> None:
     assert heard == []
     base.loop(EVLOOP_NONBLOCK)
     assert heard == ["ERROR"]
-    assert isinstance(bev.error, FileNotFoundError)
+    assert isinstance(bev.error, ConnectError)
     bev.close()
 
 

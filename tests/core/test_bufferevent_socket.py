@@ -31,6 +31,7 @@ from evkit.core.flags import (
     EVLOOP_ONCE,
     bev_bits,
 )
+from evkit.errors import ConnectError
 from evkit.testing import FakeBase, ManualClock
 
 ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
@@ -947,7 +948,7 @@ class TestConnecting:
         assert ear.heard == []
         run_until(base, lambda: ear.heard)
         assert ear.heard[0] == "ERROR ECONNREFUSED"
-        assert isinstance(bev.error, ConnectionRefusedError)
+        assert isinstance(bev.error, ConnectError)
         bev.close()
 
     def test_unix(self, base: EventBase, tmp_path: Path) -> None:

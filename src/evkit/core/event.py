@@ -22,6 +22,7 @@ from evkit.errors import LoopError
 
 if TYPE_CHECKING:
     from evkit.core.base import EventBase
+    from evkit.core.loop import Loop
 
 # States of a queue entry, of which several hold at once (EVLIST_… in libevent). Whether a deadline is waited for is
 # told by the deadline itself.
@@ -60,7 +61,7 @@ class QueueEntry:
 
     __slots__ = ("base", "flags", "level")
 
-    def __init__(self, base: "EventBase", priority: int) -> None:
+    def __init__(self, base: "Loop", priority: int) -> None:
         self.base = base
         self.flags = 0
         self.level = priority
@@ -85,7 +86,7 @@ class Deferred(QueueEntry):
 
     def __init__(
         self,
-        base: "EventBase",
+        base: "Loop",
         callback: Callable[..., object],
         priority: int,
         args: tuple[object, ...] = (),
@@ -128,8 +129,10 @@ class Event(QueueEntry):
 
     __slots__ = ("callback", "common", "deadline", "events", "fd", "heap_entry", "interval", "result")
 
-    def __init__(self, base: "EventBase", fd: int, events: int, callback: EventCallback) -> None:
-        super().__init__(base, base.npriorities // 2)
+    base: "EventBase"  # every loop is one, and callbacks find all of it here
+
+    def __init__(self, base: "Loop", fd: int, events: int, callback: EventCallback) -> None:
+        super().__init__(base, base.queues.npriorities // 2)
         self.fd = fd
         self.events = events
         self.callback: EventCallback = check_callback(callback)
@@ -309,7 +312,7 @@ class SignalEvent(Event):
 
     __slots__ = ("_deleted", "_ncalls")
 
-    def __init__(self, base: "EventBase", signum: int, events: int, callback: EventCallback) -> None:
+    def __init__(self, base: "Loop", signum: int, events: int, callback: EventCallback) -> None:
         super().__init__(base, signum, events, callback)
         self._ncalls = 0
         self._deleted = False  # since the series of calls that runs now began

@@ -22,10 +22,8 @@ FatalCallback = Callable[[str], None]
 def _to_logging(severity: int, message: str) -> None:
     try:
         import logging  # 10 ms that a program which never logs does not pay
-    except (
-        ImportError,
-        OSError,
-    ):  # no descriptor is left to read it with: evkit may be about to say just that
+    except (ImportError, OSError):
+        # No descriptor is left to read it with: evkit may be about to say just that.
         os.write(2, f"evkit: {message}\n".encode("utf-8", "backslashreplace"))
         return
     levels = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
@@ -65,6 +63,17 @@ def log(severity: int, message: str) -> None:
         if _log is not _to_logging:
             _to_logging(LOG_ERR, f"the log callback failed with {exception!r}")
             _to_logging(severity, message)
+
+
+def log_exception(exception: Exception, source: object) -> None:
+    """Log ``exception`` with its traceback: the default exception handler of a base."""
+    try:
+        import traceback  # some ms that a program whose callbacks don't fail does not pay
+    except (ImportError, OSError):  # no descriptor is left to read it with
+        lines = repr(exception)
+    else:
+        lines = "".join(traceback.format_exception(exception))
+    log(LOG_ERR, f"exception in the callback of {source!r}\n{lines}")
 
 
 def fatal(message: str, cause: BaseException | None = None) -> NoReturn:

@@ -138,9 +138,11 @@ class ActiveQueues:
         """Remove the dead copy of an entry that is queued anew, for there is never more than one copy of any."""
         entry.flags &= ~STALE
         for queue in (*self.queues, self.later):
-            if entry in queue:
+            try:
                 queue.remove(entry)
-                return
+            except ValueError:
+                continue
+            return
 
     def loopbreak(self) -> None:
         """Run nothing after the entry that runs now."""

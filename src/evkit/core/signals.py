@@ -24,7 +24,7 @@ from evkit.core.log import LOG_WARN, log
 from evkit.errors import LoopError
 
 if TYPE_CHECKING:
-    from evkit.core.base import EventBase
+    from evkit.core.loop import Loop
 
 Delivery = Callable[[int, int], None]
 """``deliver(signum, count)``; may be called from a thread that is not the loop's own."""
@@ -186,7 +186,7 @@ class SignalMap:
 
     __slots__ = ("_base", "_readable", "_signals", "count")
 
-    def __init__(self, base: "EventBase") -> None:
+    def __init__(self, base: "Loop") -> None:
         self._base = base
         self._signals: dict[int, list[Event]] = {}
         self._readable: Event | None = None

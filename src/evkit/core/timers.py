@@ -162,9 +162,8 @@ class CommonTimeout:
         self._waiting.pop(event, None)
         last = next(reversed(self._waiting), None)
         event.deadline = deadline if last is None else max(deadline, last.deadline)
-        event.heap_entry = (
-            None  # an entry left over in the heap is dead, and must not rise with the new deadline
-        )
+        # An entry left over in the heap is dead, and must not rise with the new deadline.
+        event.heap_entry = None
         self._waiting[event] = None
 
     def discard(self, event: "Event") -> None:

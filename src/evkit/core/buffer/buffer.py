@@ -1,32 +1,18 @@
 """The buffer of libevent: a chain of segments that is added to at the back and consumed at the front.
 
-`Buffer` decides what changes the chain: who may (freezing), in what order, and who is told. What it looks
-like is `Chain`'s business. The only methods that touch a descriptor are `Buffer.read`, `Buffer.write` and
-their inner door ``_send``. It knows nothing of events or of the loop, and has no lock: one thread at a time.
-
-``add``, ``_append``, ``drain`` and ``_send`` are the hottest path of every connection. What looks repeated in
-them is there because a call costs as much as all the rest of them.
+`Buffer` decides what a user may do: freezing, and every way to add, move, take, read and write. What the chain looks
+like is `Chain`'s business; how bytes flow through it and who is told is `Flow`'s. It knows nothing of events or of the
+loop, and has no lock: one thread at a time.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from evkit.core.buffer.callbacks import BufferCallback, BufferInfo, BufferOwner
-from evkit.core.buffer.chain import COALESCE, Chain, as_bytes, as_size
+from evkit.core.buffer.chain import as_bytes, as_size
 from evkit.core.buffer.descriptor import Descriptor
 from evkit.core.buffer.eol import EOL, EOL_CRLF
-from evkit.core.buffer.segments import (
-    FileLike,
-    FileSegment,
-    Pin,
-    Readable,
-    Reference,
-    Segment,
-    Sender,
-    SharedFile,
-    part,
-)
+from evkit.core.buffer.flow import NO_LIMIT, Flow
+from evkit.core.buffer.segments import FileLike, Pin, Readable, Reference, Segment, Sender, SharedFile
 from evkit.errors import FrozenBufferError
 
 FRONT: Final = 1
@@ -36,11 +22,8 @@ BACK: Final = 2
 _RESERVED: Final = 4
 _BACK_GUARD: Final = BACK | _RESERVED
 
-NO_LIMIT: Final = sys.maxsize
 # As evbuffer's EVBUFFER_MAX_READ_DEFAULT.
 DEFAULT_MAX_READ: Final = 4096
-# Segments in one sendmsg, as libevent's NUM_WRITE_IOVEC.
-MAX_IOVEC: Final = 128
 
 
 class Socket(Sender, Protocol):
@@ -50,7 +33,7 @@ class Socket(Sender, Protocol):
         """Read at most ``size`` bytes; none at the end."""
 
 
-class Buffer(Chain):
+class Buffer(Flow):
     """A queue of bytes that are handed on rather than copied.
 
     ``len(buffer)``, ``bytes(buffer)`` and ``what in buffer`` work as one expects; iteration gives views of
@@ -65,13 +48,11 @@ class Buffer(Chain):
     Source: ``evbuffer_new``.
     """
 
-    __slots__ = ("_callbacks", "_frozen", "_max_read", "_owner", "_window")
+    __slots__ = ("_frozen", "_max_read", "_window")
 
     def __init__(self, data: Readable = b"") -> None:
         super().__init__()
         self._frozen = 0
-        self._owner: BufferOwner | None = None
-        self._callbacks: tuple[BufferCallback, ...] | None = None
         self._max_read = DEFAULT_MAX_READ
         self._window: memoryview | None = None
         self.add(data)
@@ -101,26 +82,12 @@ class Buffer(Chain):
         if self._frozen & _BACK_GUARD:
             self._change_back()
         if self._segments or self._callbacks is not None:
-            self._append(data)
+            self.append(data)
             return
         self._segments.append(data)
         self.length = size = len(data)
-        if self._owner is not None:
-            self._owner._buffer_changed(self, size, 0)
-
-    def _append(self, data: bytes) -> None:
-        """Append what a transport received, never empty. The freeze is for users and does not stop it."""
-        size = len(data)
-        segments = self._segments
-        if segments and type(last := segments[-1]) is bytes and len(last) + size <= COALESCE:
-            segments[-1] = last + data
-        else:
-            segments.append(data)
-        self.length += size
-        if self._callbacks is not None:
-            self._changed(size, 0)
-        elif self._owner is not None:
-            self._owner._buffer_changed(self, size, 0)
+        if self.owner is not None:
+            self.owner.buffer_changed(self, size, 0)
 
     def add_reference(self, data: Readable, cleanup: Callable[[Readable], object] | None = None) -> None:
         """Append memory without copying it; it must not change while it is in a buffer.
@@ -288,7 +255,7 @@ class Buffer(Chain):
         self._frozen &= ~_RESERVED
         self._window = None
         if size:
-            self._append(bytes(window[:size]))
+            self.append(bytes(window[:size]))
 
     # Taking
 
@@ -312,7 +279,8 @@ class Buffer(Chain):
             size == self.length
             and not self._frozen & FRONT
             and self._callbacks is None
-            and self._owner is None
+            and self.owner is None
+            and self._mark is None
         ):
             self._start = self.length = 0
             self._segments.clear()
@@ -324,7 +292,7 @@ class Buffer(Chain):
         if size:
             if self._frozen & FRONT:
                 self._change_front()
-            self._consume(size)
+            self.consume(size)
         return size
 
     def clear(self) -> None:
@@ -336,25 +304,6 @@ class Buffer(Chain):
         Source: ``evbuffer_drain`` of the whole length.
         """
         self.drain(self.length)
-
-    def _consume(self, size: int) -> None:
-        """Drop ``0 < size <= len(self)`` bytes. The freeze is for users and does not stop it."""
-        segments = self._segments
-        if size == self.length:
-            # Before the segments go: letting go of a Reference runs a callback of the user.
-            self._start = self.length = 0
-            segments.clear()
-        else:
-            self.length -= size
-            start = self._start + size
-            if start < len(segments[0]):
-                self._start = start
-            else:
-                self._drop(start)
-        if self._callbacks is not None:
-            self._changed(0, size)
-        elif self._owner is not None:
-            self._owner._buffer_changed(self, 0, size)
 
     def remove(self, size: int | None = None) -> bytes:
         """Take up to ``size`` bytes off the front.
@@ -378,7 +327,7 @@ class Buffer(Chain):
             return b""
         self._change_front()
         data = self._gather(0, size)
-        self._consume(size)
+        self.consume(size)
         return data
 
     def remove_into(self, target: bytearray | memoryview) -> int:
@@ -406,7 +355,7 @@ class Buffer(Chain):
         for piece in self.peek(size):
             view[filled : filled + len(piece)] = piece
             filled += len(piece)
-        self._consume(size)
+        self.consume(size)
         return size
 
     def remove_buffer(self, target: "Buffer", size: int) -> int:
@@ -477,7 +426,7 @@ class Buffer(Chain):
             return None
         self._change_front()
         line = self._gather(0, found[0])
-        self._consume(found[0] + found[1])
+        self.consume(found[0] + found[1])
         return line
 
     # Freezing
@@ -511,34 +460,6 @@ class Buffer(Chain):
             raise FrozenBufferError("the back of the buffer is frozen: its owner alone adds to it")
         self._frozen &= ~_RESERVED
 
-    # Callbacks
-
-    def add_callback(self, callback: Callable[["Buffer", BufferInfo], object]) -> BufferCallback:
-        """Have ``callback(buffer, info)`` called after each change of the size.
-
-        It is called at once, the newest first, and may do anything to the buffer or to any callback. An
-        exception in it goes to whoever changed the buffer; the change stands, and the callbacks after it are
-        not told.
-
-        Returns:
-            The entry, to disable or remove it.
-
-        Source: ``evbuffer_add_cb``.
-        """
-        entry = BufferCallback(self, callback)
-        self._callbacks = (entry, *(self._callbacks or ()))
-        return entry
-
-    def _forget(self, entry: BufferCallback) -> None:
-        self._callbacks = tuple(other for other in self._callbacks or () if other is not entry) or None
-
-    def _changed(self, added: int, deleted: int) -> None:
-        info = BufferInfo(self.length - added + deleted, added, deleted)
-        if self._owner is not None:
-            self._owner._buffer_changed(self, added, deleted)
-        for entry in self._callbacks or ():
-            entry._run(self, info)
-
     # Input and output
 
     @property
@@ -571,7 +492,7 @@ class Buffer(Chain):
         self._change_back()
         data = (Descriptor(source) if isinstance(source, int) else source).recv(limit)
         if data:
-            self._append(data)
+            self.append(data)
         return len(data)
 
     def write(self, target: Socket | int, size: int | None = None) -> int:
@@ -596,42 +517,7 @@ class Buffer(Chain):
         if not (limit and self.length):
             return 0
         self._change_front()
-        return self._send(Descriptor(target) if isinstance(target, int) else target, limit)
-
-    def _send(self, sock: Sender, limit: int = NO_LIMIT) -> int:
-        """Send at most ``limit`` bytes in one system call; return how many. The freeze does not stop it."""
-        segments = self._segments
-        if (
-            len(segments) == 1
-            and not self._start
-            and type(head := segments[0]) is bytes
-            and len(head) <= limit
-        ):
-            sent = sock.send(head)
-            if sent == self.length and self._callbacks is None:
-                # All of it, and the owner knows what it sent.
-                self.length = 0
-                segments.clear()
-                return sent
-        else:
-            sent = self._send_chain(sock, limit)
-        if sent:
-            self._consume(sent)
-        return sent
-
-    def _send_chain(self, sock: Sender, limit: int) -> int:
-        pieces: list[bytes | memoryview] = []
-        for segment, start, stop in self._spans(0, limit):
-            if isinstance(segment, FileSegment):
-                if pieces:
-                    break
-                return segment.send(sock, start, limit)
-            pieces.append(part(segment, start, stop))
-            if len(pieces) == MAX_IOVEC:
-                break
-        if not pieces:
-            return 0
-        return sock.send(pieces[0]) if len(pieces) == 1 else sock.sendmsg(pieces)
+        return self.send(Descriptor(target) if isinstance(target, int) else target, limit)
 
 
 def _positive(size: int) -> int:

@@ -1,15 +1,17 @@
 """Who hears that a buffer changed, and what they are told.
 
-It decides nothing about bytes: `Buffer` calls, this module keeps the entries in order.
+It decides nothing about bytes: `Flow` keeps the entries in order, and calls them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from evkit.core.buffer.buffer import Buffer
+    from evkit.core.buffer.flow import Flow
+
+    AnyFlow = TypeVar("AnyFlow", bound=Flow)
 
 
 class BufferInfo(NamedTuple):
@@ -29,7 +31,7 @@ class BufferInfo(NamedTuple):
 class BufferOwner(Protocol):
     """The one internal listener of a buffer: the buffered connection that it belongs to."""
 
-    def _buffer_changed(self, buffer: Buffer, added: int, deleted: int) -> None:
+    def buffer_changed(self, buffer: Flow, added: int, deleted: int) -> None:
         """Hear of a change at once, before the user's callbacks."""
 
 
@@ -42,9 +44,9 @@ class BufferCallback:
 
     __slots__ = ("_buffer", "_callback", "enabled")
 
-    def __init__(self, buffer: Buffer, callback: Callable[[Buffer, BufferInfo], object]) -> None:
-        self._buffer: Buffer | None = buffer
-        self._callback = callback
+    def __init__(self, buffer: AnyFlow, callback: Callable[[AnyFlow, BufferInfo], object]) -> None:
+        self._buffer: Flow | None = buffer
+        self._callback: Callable[..., object] = callback
         self.enabled = True
 
     def remove(self) -> None:
@@ -56,11 +58,12 @@ class BufferCallback:
         """
         buffer, self._buffer = self._buffer, None
         if buffer is not None:
-            buffer._forget(self)
+            buffer.forget_callback(self)
 
-    def _run(self, buffer: Buffer, info: BufferInfo) -> None:
+    def run(self, info: BufferInfo) -> None:
+        """Tell the callback of a change, unless it is disabled or removed."""
         if self.enabled and self._buffer is not None:
-            self._callback(buffer, info)
+            self._callback(self._buffer, info)
 
     def __repr__(self) -> str:
         state = "removed" if self._buffer is None else "enabled" if self.enabled else "disabled"

@@ -3,8 +3,10 @@
 No public method here changes the bytes that the chain stands for (`Chain.front` and `Chain.pullup` only
 arrange them anew), so this module knows nothing of freezing, of listeners, or of sockets.
 
-Three things always hold: no segment is empty; ``_start``, the bytes already consumed of the first segment, is
-less than its length, and 0 if there is none; ``length`` is the sum of the lengths less ``_start``.
+Four things always hold: no segment is empty; ``_start``, the bytes already consumed of the first segment, is
+less than its length, and 0 if there is none; ``length`` is the sum of the lengths less ``_start``; a ``_mark`` of a
+style and a position says that no whole line end of that style lies before the position, so whoever takes from the
+front or puts something before it drops the mark.
 """
 
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ from evkit.core.buffer.segments import FileSegment, Readable, Segment, chunks, c
 
 # Small pieces are joined up to this size, libevent's smallest chunk.
 COALESCE: Final = 1024
+# A search for a line end that looked in vain at more bytes than this leaves a mark; fewer are soon searched again.
+_MARK_FROM: Final = 4096
 
 
 def as_bytes(data: Readable) -> bytes:
@@ -49,11 +53,12 @@ class Chain:
         length: How many bytes there are, for reading only: what ``len()`` gives, without the cost of a call.
     """
 
-    __slots__ = ("_segments", "_start", "length")
+    __slots__ = ("_mark", "_segments", "_start", "length")
 
     def __init__(self) -> None:
         self._segments: list[Segment] = []
         self._start = 0
+        self._mark: tuple[EOL, int] | None = None
         self.length = 0
 
     def __len__(self) -> int:
@@ -185,13 +190,25 @@ class Chain:
             ValueError: ``start`` is out of range.
             OSError: a file in the range cannot be read.
 
+        Cost: from the front, bytes that were searched for the same end in vain are not searched again, as long as
+        nothing is taken or prepended.
         Source: ``evbuffer_search_eol``.
         """
         self._within(None, start)
+        begin, mark = start, self._mark
+        if mark is not None and not start and mark[0] is eol:
+            begin = mark[1] - 1  # the last byte searched may be the first of an end of two
         if eol is EOL_CRLF:
-            return self._crlf(start)
-        if eol is EOL_ANY:
-            return self._any_eol(start)
+            found = self._crlf(begin)
+        elif eol is EOL_ANY:
+            found = self._any_eol(begin)
+        else:
+            found = self._fixed_eol(eol, begin)
+        if found is None and not start and self.length > _MARK_FROM:
+            self._mark = (eol, self.length)
+        return found
+
+    def _fixed_eol(self, eol: EOL, start: int) -> tuple[int, int] | None:
         fixed = FIXED_ENDS.get(eol)
         if fixed is None:
             raise TypeError(f"expected an EOL, got {eol!r}")
@@ -246,15 +263,30 @@ class Chain:
 
     def _spans(self, start: int, size: int) -> Iterator[tuple[Segment, int, int]]:
         """Give ``(segment, from, to)`` for each segment with some of the ``size`` bytes from ``start`` on."""
-        start += self._start
-        for segment in self._segments:
-            if size <= 0:
-                return
+        segments = self._segments
+        index, start = self._seek(start) if start else (0, self._start)
+        while size > 0 and index < len(segments):
+            segment = segments[index]
             stop = min(len(segment), start + size)
-            if start < stop:
-                yield segment, start, stop
-                size -= stop - start
-            start = max(start - len(segment), 0)
+            yield segment, start, stop
+            size -= stop - start
+            start = 0
+            index += 1
+
+    def _seek(self, position: int) -> tuple[int, int]:
+        """Find the segment that ``position`` lies in, from the nearer end; give its index and the place in it."""
+        segments = self._segments
+        if 2 * position < self.length:
+            index, place = 0, self._start + position
+            while place >= len(segments[index]):
+                place -= len(segments[index])
+                index += 1
+            return index, place
+        index, behind = len(segments), self.length - position
+        while behind > 0:
+            index -= 1
+            behind -= len(segments[index])
+        return index, -behind
 
     def _gather(self, start: int, size: int) -> bytes:
         """Copy a range that is known to exist; a whole bytes segment is given as it is."""
@@ -284,10 +316,11 @@ class Chain:
             raise ValueError(f"expected a position up to {self.length}, got {start}")
         return rest if size is None else min(as_size(size), rest)
 
-    # Surgery, for Buffer
+    # Surgery, for Flow and Buffer
 
     def _detach(self, size: int) -> list[Segment]:
         """Take the first ``size`` bytes, ``0 < size <= len(self)``, off the chain, as segments."""
+        self._mark = None
         self._settle()
         segments = self._segments
         count = used = 0
@@ -333,6 +366,7 @@ class Chain:
 
     def _insert(self, taken: list[Segment], size: int) -> None:
         """Put segments with ``size`` bytes in all before the front, and tell nobody."""
+        self._mark = None
         self._settle()
         segments = self._segments
         last = taken[-1]

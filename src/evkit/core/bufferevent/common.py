@@ -1,13 +1,13 @@
 """What every buffered connection has, whatever carries its bytes: two buffers, three callbacks, and what holds it back.
 
 The user's wish (`BufferEvent.enabled`) and the reasons against it (suspend bits) are kept apart, so watermarks, rate
-limits and look-ups never undo each other's work. A transport fills in the four methods at the end.
+limits and look-ups never undo each other's work. A transport fills in the five methods at the end.
 """
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from evkit.core.buffer import Buffer
+from evkit.core.buffer import Buffer, Flow
 from evkit.core.buffer.segments import Readable
 from evkit.core.bufferevent.deferred import DeferredCallbacks
 from evkit.core.flags import (
@@ -19,6 +19,7 @@ from evkit.core.flags import (
     EV_WRITE,
     event_bits,
 )
+from evkit.errors import ConnectionLost, During, TransportError, TransportTimeout
 
 if TYPE_CHECKING:
     from evkit.core.base import EventBase
@@ -56,7 +57,9 @@ class BufferEvent:
         enabled: ``EV_READ | EV_WRITE``, as far as the user wishes.
         read_timeout: Seconds without anything read before `BEV_EVENT_TIMEOUT`; ``None``: no limit.
         write_timeout: Seconds without anything written, while there is something to write; ``None``: no limit.
-        error: What went wrong, for the event callback: an ``OSError`` after ``BEV_EVENT_ERROR``.
+        error: The whole story of what the event callback heard last: `ConnectError` or `ConnectionLost` after
+            ``BEV_EVENT_ERROR``, with the ``OSError`` as its cause, `TransportTimeout` after ``BEV_EVENT_TIMEOUT``, and
+            ``None`` after any other event. Its ``during`` says what the connection was doing.
         closed: Whether `close` was called, by whomever: also when a callback has failed.
         on_close: Called as ``on_close(bev)``, once, at the end of `close`.
 
@@ -92,11 +95,11 @@ class BufferEvent:
         self.output = Buffer()
         self.input.freeze(back=True)
         self.output.freeze(front=True)
-        self.output._owner = self
+        self.output.owner = self
         self.enabled = EV_WRITE
         self.read_timeout: float | None = None
         self.write_timeout: float | None = None
-        self.error: OSError | None = None
+        self.error: TransportError | None = None
         self.closed = False
         self.on_close: Handler | None = None
         self._flush_queued = False
@@ -121,7 +124,7 @@ class BufferEvent:
             read: ``read(bev)`` after something arrived and the input holds at least the low read mark.
             write: ``write(bev)`` after something was sent and no more than the low write mark is left.
             event: ``event(bev, what)`` with ``BEV_EVENT_…`` bits: connected, end of stream, error, time-out. The
-                direction concerned has been disabled.
+                direction concerned has been disabled; `error` tells the whole story.
 
         An exception that escapes a callback goes to the base's exception handler and closes the connection.
 
@@ -200,7 +203,7 @@ class BufferEvent:
             self._write_low, self._write_high = low, high or 0
         if events & EV_READ:
             self._read_low, self._read_high = low, high or 0
-            self.input._owner = self if high else None
+            self.input.owner = self if high else None
             self._watch_input()
 
     def watermark(self, direction: int) -> tuple[int, int | None]:
@@ -242,11 +245,10 @@ class BufferEvent:
             deferred.wrap(None, None, None)
             deferred.withdraw()
         self.set_callbacks()
-        self.input._owner = self.output._owner = (
-            None  # no cycle is left: the connection is freed when it is let go
-        )
+        # No cycle is left: the connection is freed when it is let go.
+        self.input.owner = self.output.owner = None
         if self.output:
-            self.output._consume(len(self.output))  # with the files and references in it
+            self.output.consume(len(self.output))  # with the files and references in it
         self._close_transport()
         on_close, self.on_close = self.on_close, None
         if on_close is not None:
@@ -274,7 +276,7 @@ class BufferEvent:
         """Return the directions that are held back, whatever the user wishes."""
         return (EV_READ if self._read_suspended else 0) | (EV_WRITE if self._write_held & _SUSPENDED else 0)
 
-    def _buffer_changed(self, buffer: Buffer, added: int, deleted: int) -> None:
+    def buffer_changed(self, buffer: Flow, added: int, deleted: int) -> None:
         """See `evkit.core.buffer.BufferOwner`."""
         if buffer is self.output:
             if added and not self._flush_queued:
@@ -290,27 +292,37 @@ class BufferEvent:
         elif not full and self._read_suspended & SUSPEND_WATERMARK:
             self.resume(EV_READ, SUSPEND_WATERMARK)
 
+    def _failed(self, direction: int, what: int, error: OSError | None) -> None:
+        """Disable ``direction`` and tell the user ``what``, with ``error`` or for an end of stream without one."""
+        during: During = "read" if direction == EV_READ else "write"
+        self.error = None if error is None else ConnectionLost.of(error, during=during)
+        self.disable(direction)
+        self._call_event(what)
+
     def _timed_out(self, direction: int) -> None:
         """Disable ``direction`` and tell the user."""
+        if direction == EV_READ:
+            side, self.error = BEV_EVENT_READING, time_out("read", self.read_timeout)
+        else:
+            side, self.error = BEV_EVENT_WRITING, time_out("write", self.write_timeout)
         self.disable(direction)
-        side = BEV_EVENT_READING if direction == EV_READ else BEV_EVENT_WRITING
         self._call_event(side | BEV_EVENT_TIMEOUT)
 
     def _call(self, callback: Handler) -> None:
         try:
             callback(self)
         except Exception as exception:
-            self._escaped(exception)
+            self.escaped(exception)
 
     def _call_event(self, what: int) -> None:
         try:
             if self._event_callback is not None:
                 self._event_callback(self, what)
         except Exception as exception:
-            self._escaped(exception)
+            self.escaped(exception)
 
-    def _escaped(self, exception: Exception) -> None:
-        """A callback failed: its connection is in nobody's hands any more."""
+    def escaped(self, exception: Exception) -> None:
+        """Tell the base of a callback that failed, and close: the connection is in nobody's hands any more."""
         self.base.escaped(exception, self)
         self.close()
 
@@ -335,6 +347,11 @@ class BufferEvent:
     def _close_transport(self) -> None:
         """Give back what the transport has from the system."""
         raise NotImplementedError
+
+
+def time_out(during: During, after: float | None) -> TransportTimeout:
+    """Make the error of a wait of ``after`` seconds; ``None``: the limit was taken away before that was told."""
+    return TransportTimeout("timed out" if after is None else f"timed out after {after:g} s", during=during)
 
 
 def _close_if_drained(bev: BufferEvent) -> None:

@@ -69,4 +69,4 @@ class DeferredCallbacks(QueueEntry):
             if events & ~BEV_EVENT_CONNECTED and self._event:
                 self._event(self._bev, events & ~BEV_EVENT_CONNECTED)
         except Exception as exception:
-            self._bev._escaped(exception)
+            self._bev.escaped(exception)

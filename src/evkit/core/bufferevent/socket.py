@@ -16,6 +16,7 @@ from evkit.core.bufferevent.common import (
     HELD_NEW,
     HELD_WAITING,
     BufferEvent,
+    time_out,
 )
 from evkit.core.event import INSERTED, Event
 from evkit.core.flags import (
@@ -32,6 +33,7 @@ from evkit.core.flags import (
     event_bits,
 )
 from evkit.core.net import Address, family_of, stream_socket
+from evkit.errors import ConnectError
 
 if TYPE_CHECKING:
     from evkit.core.base import EventBase
@@ -169,10 +171,11 @@ class SocketBufferEvent(BufferEvent):
         self._write_held &= ~HELD_CONNECTING
         self._stop_waiting()
         if error is not None:
-            self.error = error
+            self.error = ConnectError.of(error, during="connect")
             self.disable(EV_READ | EV_WRITE)
             self._call_event(BEV_EVENT_ERROR)
             return
+        self.error = None  # of an attempt before this one
         self._start(self.enabled & ~self._suspended())
         self._call_event(BEV_EVENT_CONNECTED)
         if self._ends and not self.output:
@@ -199,18 +202,12 @@ class SocketBufferEvent(BufferEvent):
             self._failed(EV_READ, BEV_EVENT_READING | BEV_EVENT_EOF, None)
             return
         try:
-            source._append(data)
+            source.append(data)
             callback = self._read_callback
             if callback is not None and source.length >= self._read_low:
                 callback(self)
         except Exception as exception:
-            self._escaped(exception)
-
-    def _failed(self, direction: int, what: int, error: OSError | None) -> None:
-        # Its traceback refers to this connection, which would keep itself and its buffers that way.
-        self.error = None if error is None else error.with_traceback(None)
-        self.disable(direction)
-        self._call_event(what)
+            self.escaped(exception)
 
     # Writing
 
@@ -227,7 +224,7 @@ class SocketBufferEvent(BufferEvent):
         output = self.output
         try:
             try:
-                sent = output._send(self.socket)  # type: ignore[arg-type]  # nothing holds writing, so there is one
+                sent = output.send(self.socket)  # type: ignore[arg-type]  # nothing holds writing, so there is one
                 if output.length:
                     self._send_rest(output, sent)
             except (BlockingIOError, InterruptedError):
@@ -237,7 +234,7 @@ class SocketBufferEvent(BufferEvent):
                 self._failed(EV_WRITE, BEV_EVENT_WRITING | BEV_EVENT_ERROR, error)
             except Exception as exception:  # of a callback on the output buffer
                 sent = 0
-                self._escaped(exception)
+                self.escaped(exception)
             if sent and self._write_callback is not None and output.length <= self._write_low:
                 self._call(self._write_callback)
         finally:  # KeyboardInterrupt must not leave it waiting for nothing
@@ -261,6 +258,7 @@ class SocketBufferEvent(BufferEvent):
     def _write_timed_out(self) -> None:
         if self._write_held & HELD_CONNECTING:
             self._write_held &= ~HELD_CONNECTING
+            self.error = time_out("connect", self.write_timeout)
             self.disable(EV_WRITE)
             self._call_event(BEV_EVENT_TIMEOUT)
         else:
@@ -272,7 +270,7 @@ class SocketBufferEvent(BufferEvent):
             if not (sent and output.length):
                 return
             try:
-                sent = output._send(self.socket)  # type: ignore[arg-type]  # as above
+                sent = output.send(self.socket)  # type: ignore[arg-type]  # as above
             except (BlockingIOError, InterruptedError):
                 return
 
