@@ -51,7 +51,7 @@ class Uploads:
             self.told.append(data)
 
     def on_end(self, request: Request) -> None:
-        self.told.append(("end", request.trailers))
+        self.told.append(("end", list(request.trailers)))
         request.send_reply(200, b"done")
 
 

@@ -55,10 +55,8 @@ def test_timeouts() -> None:
     assert grace(arguments) == 6
 
 
-def test_grace_without_end_is_a_number_that_the_loop_takes() -> None:
-    seconds = grace(parse("--timeout-grace=none"))
-    with EventBase() as base:
-        assert base.check_timeout(seconds) > 365 * 86400
+def test_grace_without_end() -> None:
+    assert grace(parse("--timeout-grace=none")) is None
 
 
 @pytest.mark.parametrize("name", supported_methods())

@@ -2,6 +2,7 @@
 
 import pytest
 
+from evkit.core import Buffer
 from http_handlers import MIB, Later, Uploads, echo
 from http_server_aids import Site, both_engines, get, request
 
@@ -140,3 +141,88 @@ def test_a_half_closed_client_reads_all_replies_to_what_it_pipelined(engine: str
             later.requests[number].send_reply(200, str(number))
         assert [client.reply().body for _ in range(3)] == [b"0", b"1", b"2"]
         assert client.rest() == b""
+
+
+# Replies that are cut off are reported, too
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_reply_that_its_client_has_cut_off_is_reported_once(ended: bool) -> None:
+    with Site() as site:
+        later = Later()
+        site.server.set_gencb(later)
+        seen: list[tuple[int, int, bool]] = []
+        site.server.on_complete = lambda request: seen.append(
+            (request.status, request.reply_size, request.aborted)
+        )
+        client = site.client()
+        client.send(get())
+        (asked,) = later.requests
+        asked.send_reply_start(200)
+        asked.send_reply_chunk(b"abc")
+        if ended:
+            asked.send_reply_end()
+        client.reset()
+        site.settle()
+        assert seen == [(200, 3, not ended)]
+        if not ended:  # nobody is there to hear of the rest
+            asked.send_reply_end()
+            asked.send_error(500)
+        assert len(seen) == 1
+
+
+def test_a_request_that_is_left_without_any_answer_is_not_reported() -> None:
+    with Site() as site:
+        later = Later()
+        site.server.set_gencb(later)
+        client = site.client()
+        client.send(get())
+        client.reset()
+        site.settle()
+        assert (site.completed, later.closed) == ([], later.requests)
+        assert later.requests[0].aborted
+
+
+def test_a_client_that_leaves_before_its_body_is_wanted_is_noticed() -> None:
+    with Site() as site:
+        later = Later()
+        site.server.set_gencb(later, stream=True)
+        client = site.client()
+        client.send(request("POST", "/", "Content-Length: 10") + b"abc")
+        client.reset()
+        site.settle()
+        assert later.closed == later.requests
+        assert not site.server.connections
+
+
+def test_a_body_whose_client_has_ended_its_side_can_still_be_received() -> None:
+    with Site() as site:
+        later, uploads = Later(), Uploads()
+        site.server.set_gencb(later, stream=True)
+        client = site.client()
+        client.send(request("POST", "/", body=b"abc"))
+        client.finish()
+        site.settle()
+        assert later.closed == []
+        later.requests[0].receive(uploads.on_data, uploads.on_end)
+        assert client.reply().body == b"done"
+        assert uploads.told == [b"abc", ("end", [])]
+
+
+@pytest.mark.parametrize("send", ["reply", "chunk"])
+def test_a_buffer_for_a_client_that_has_gone_is_emptied(send: str) -> None:
+    with Site() as site:
+        later = Later()
+        site.server.set_gencb(later)
+        client = site.client()
+        client.send(get())
+        client.reset()
+        site.settle()
+        released: list[object] = []
+        body = Buffer()
+        body.add_reference(b"x" * 5000, released.append)
+        (asked,) = later.requests
+        assert asked.gone
+        (asked.send_reply_chunk(body) if send == "chunk" else asked.send_reply(200, body))
+        assert not body
+        assert len(released) == 1

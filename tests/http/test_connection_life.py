@@ -1,5 +1,6 @@
 """A connection from its first byte to its end: who gets a turn, who hears of the end, and what is left behind."""
 
+import contextlib
 import gc
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from evkit.http.message import Request
 from evkit.http.patience import Timeouts
 from evkit.testing import ManualClock
 from http_handlers import MIB, Later, echo, only
-from http_server_aids import Site, both_engines, count_descriptors, get
+from http_server_aids import Site, both_engines, count_descriptors, get, request
 
 _MANY = 50
 """Passes: more than anything here needs, and less than a loop that spins takes."""
@@ -96,7 +97,81 @@ def test_two_thousand_pipelined_requests_hold_nobody_else_up(engine: str) -> Non
         assert served.index("/b") < 100
 
 
+def test_a_pipeline_that_never_ends_gets_its_turn_and_no_more() -> None:
+    with Site(clock=ManualClock()) as site:
+        served = 0
+
+        def count(request: Request) -> None:
+            nonlocal served
+            served += 1
+            request.send_reply(200)
+
+        site.server.set_gencb(count)
+        flood = site.client()
+        most = 0
+        for _ in range(60):
+            with contextlib.suppress(BlockingIOError):
+                flood.socket.send(get() * 1000)
+            flood.take()
+            before = served
+            site.turn()
+            most = max(most, served - before)
+        assert 0 < most <= 2 * 32  # what is read in a pass, and what waited from the pass before
+        assert served > 1000
+
+
 # Clients that have ended their side
+
+
+@pytest.mark.parametrize("left", [b"", b"\r\n", get("/next"), b"GET / HT"])
+def test_a_half_closed_client_waits_no_longer_for_its_reply_than_the_time_out(left: bytes) -> None:
+    clock = ManualClock()
+    with Site(clock=clock, timeouts=Timeouts(write=5)) as site:
+        later = Later()
+        site.server.set_gencb(later)
+        client = site.client()
+        client.send(get("/first") + left)
+        client.finish()
+        clock.advance(4.9)
+        site.settle()
+        assert not later.closed
+        clock.advance(0.2)
+        site.settle()
+        assert later.closed == later.requests
+        assert client.rest() == b""
+
+
+def test_a_half_closed_client_may_read_a_reply_for_longer_than_the_time_out() -> None:
+    clock = ManualClock()
+    with Site(clock=clock, timeouts=Timeouts(write=5)) as site:
+        later = Later()
+        site.server.set_gencb(later)
+        client = site.client()
+        client.send(get())
+        client.finish()
+        (asked,) = later.requests
+        asked.send_reply_start(200)
+        for _ in range(5):
+            asked.send_reply_chunk(b"x")
+            clock.advance(4)
+            site.settle()
+        asked.send_reply_end()
+        assert client.reply().body == b"xxxxx"
+
+
+def test_an_empty_line_after_a_body_is_no_head_that_is_late() -> None:
+    clock = ManualClock()
+    with Site(clock=clock, timeouts=Timeouts(header=1, keep_alive=60)) as site:
+        site.server.set_gencb(echo)
+        client = site.client()
+        for line in (b"\r", b"\r\n"):
+            assert client.ask(request("POST", "/", body=b"x") + line).status == 200
+            clock.advance(30)
+            assert client.silence()
+            client.send(b"\r\n".removeprefix(line))
+        clock.advance(61)
+        site.settle()
+        assert client.rest() == b""  # closed for being idle, without a word
 
 
 @both_engines

@@ -53,7 +53,7 @@ TABLE = [
         for last, ended in product([False, True], repeat=2)
         for body, steps in [
             ("", [Step.REPLY, Step.REPLY]),
-            ("wanted", [Step.REST_OF_BODY, Step.BODY]),
+            ("wanted", [Step.CLOSE if ended else Step.REST_OF_BODY, Step.BODY]),
             ("unwanted", [Step.RECEIVER, Step.RECEIVER]),
         ]
     ),
@@ -120,6 +120,24 @@ def test_a_reply_that_does_not_is_the_last(body: str, keep_alive: bool) -> None:
     assert made.next_step(1, 0, PLENTY) is Step.CLOSE
 
 
+@pytest.mark.parametrize(
+    ("due", "body", "waiting", "last"),
+    [
+        (False, "", 0, True),
+        (False, "", 1, False),
+        (True, "", 0, True),
+        (True, "", 1, False),
+        (True, "wanted", 0, False),
+    ],
+)
+def test_the_end_of_the_client_is_the_last_when_nothing_is_left_to_read(
+    due: bool, body: str, waiting: int, last: bool
+) -> None:
+    made = exchange(due=due, body=body)
+    made.client_ended(waiting)
+    assert (made.ended, made.last) == (True, last)
+
+
 def test_dropping_gives_the_request_back_and_is_the_end() -> None:
     made = exchange(due=True, body="wanted")
     dropped = made.request
@@ -156,7 +174,7 @@ def test_no_order_of_events_leads_astray(moves: list[str], waiting: int, unsent:
         elif move.startswith("reply") and made.request is not None:
             made.finish(keep_alive="close" not in move)
         elif move == "ends":
-            made.ended = True
+            made.client_ended(waiting)
         elif move == "stop":
             made.end()
         elif move == "drop":
@@ -166,7 +184,8 @@ def test_no_order_of_events_leads_astray(moves: list[str], waiting: int, unsent:
         assert not (made.last and made.persists)
         step = made.next_step(waiting, unsent, PLENTY)
         if made.request is not None:
-            assert step in (Step.BODY, Step.REST_OF_BODY, Step.RECEIVER, Step.REPLY)
+            assert step in (Step.BODY, Step.REST_OF_BODY, Step.RECEIVER, Step.REPLY, Step.CLOSE)
+            assert step is not Step.CLOSE or (made.ended and made.body is not None and not waiting)
         else:
             assert made.body is None
             assert (step is Step.CLOSE) == (made.last or (made.ended and not waiting))

@@ -59,7 +59,7 @@ def test_what_was_asked() -> None:
     assert (request.method, request.version, request.host) == ("PUT", (1, 0), "example.org:8080")
     assert request.headers.get_all("X-A") == ["1", "2"]
     assert request.body == b""
-    assert request.trailers == []
+    assert not request.trailers
     assert not request.expect_continue
 
 

@@ -1,6 +1,8 @@
 """`evkit.http.reply` as its client sees it: h11, in the client's role, reads each head that is made."""
 
 import string
+from functools import partial
+from typing import Any, NamedTuple
 
 import h11
 import pytest
@@ -338,3 +340,21 @@ def test_any_fields_arrive_or_are_refused(
     assert isinstance(piece, h11.EndOfMessage)
     assert received == body
     assert (client.their_state is h11.DONE) == framing.keep_alive
+
+
+@pytest.mark.parametrize("bad", [["A", "b"], "Ab", ("A", "b", "c"), 5, ("A",)])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])  # by the short way, and by the long one
+def test_what_is_no_pair_is_named(bad: object, method: str) -> None:
+    fields: list[Any] = [("X", "y"), bad]
+    make = framed if method == "HEAD" else partial(plain_head, head(method), 200, DATE, length=0)
+    with pytest.raises(TypeError, match=r"pairs \(name, value\) of str, got") as caught:
+        make(fields=fields)
+    assert repr(bad) in str(caught.value)
+
+
+def test_a_named_tuple_is_a_pair() -> None:
+    class Field(NamedTuple):
+        name: str
+        value: str
+
+    assert b"X-Named: v\r\n" in framed([Field("X-Named", "v")]).head

@@ -300,7 +300,7 @@ def test_a_socket_that_cannot_listen_is_closed() -> None:
     with EventBase() as base:
         server = Server(base)
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        with pytest.raises(OSError, match="supported"):
+        with pytest.raises((OSError, ValueError)):
             server.accept(sock)
         assert sock.fileno() == -1
         assert server.listeners == []
@@ -327,8 +327,8 @@ def test_one_client_too_many_gets_503_and_later_ones_are_served() -> None:
         assert first.ask(get()).status == second.ask(get()).status == 200
         third = site.client()
         reply = third.reply()
-        assert (reply.status, reply.get("connection"), reply.get("retry-after")) == (503, "close", "1")
-        assert b"503" in reply.body
+        assert (reply.status, reply.get("connection")) == (503, "close")
+        assert reply.body == b"503 Service Unavailable: too many connections; try again later\n"
         assert third.rest() == b""  # its Content-Length is right: nothing after the body
         assert first.ask(get()).status == 200
         second.close()
@@ -381,8 +381,10 @@ def test_stop_closes_the_idle_and_finishes_what_is_in_flight() -> None:
         half.send(b"GET / HT")
         busy.send(get("/later") + get("/never"))
         site.server.stop(stopped=lambda: stopped.append(True))
-        assert new.rest() == idle.rest() == b""
-        assert len(site.server.connections) == 1
+        for client in (new, idle, half):
+            assert client.rest() == b""  # the end, at once; it may still read what it was sent
+            client.close()
+        site.connected(1)
         assert stopped == []
         later.requests[0].send_reply(200, b"done")
         reply = busy.reply()

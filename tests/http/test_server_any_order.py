@@ -47,7 +47,7 @@ class World:
         self.pending: list[Request] = []
         self.closed: Counter[int] = Counter()
         self.done: Counter[int] = Counter()
-        self.given_up: set[int] = set()  # evkit answered these by itself, and told the handler
+        self.given_up: set[int] = set()  # answered in part, or by evkit itself; the handler was told
         self.known: list[Request] = []
         self.kept: list[Request] = []  # so that no id comes twice
         server = site.server
@@ -66,7 +66,7 @@ class World:
     def completed(self, done: Request) -> None:
         self.kept.append(done)
         self.done[id(done)] += 1
-        if done.status in (400, 408, 413):
+        if done.aborted:
             self.given_up.add(id(done))
 
     def handle(self, asked: Request) -> None:

@@ -1,6 +1,5 @@
 """A server that is set up wrongly, is full, or is told to stop more than once."""
 
-import math
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +7,10 @@ from typing import Any
 import pytest
 
 from evkit.core import EventBase
-from evkit.http.parser import Limits
-from evkit.http.patience import Timeouts
 from evkit.http.server import Server
 from evkit.testing import ManualClock
 from http_handlers import Later, echo
-from http_server_aids import Site, get
+from http_server_aids import Site, both_engines, get
 
 # Stopping
 
@@ -83,27 +80,6 @@ def test_a_client_that_is_turned_away_reads_why_though_it_has_asked_already() ->
 # Set up wrongly
 
 
-@pytest.mark.parametrize("name", ["first_byte", "header", "body", "write", "keep_alive", "linger"])
-@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf])
-def test_a_time_out_that_makes_no_sense(name: str, seconds: float) -> None:
-    with pytest.raises(ValueError, match=name):
-        Timeouts(**{name: seconds})
-
-
-@pytest.mark.parametrize("name", ["first_byte", "header", "body", "write"])
-def test_a_time_out_of_nothing_would_serve_nobody(name: str) -> None:
-    with pytest.raises(ValueError, match=name):
-        Timeouts(**{name: 0})
-
-
-@pytest.mark.parametrize(
-    "name", ["max_target", "max_head", "max_fields", "max_chunk_extensions", "max_trailers"]
-)
-def test_a_limit_below_nothing(name: str) -> None:
-    with pytest.raises(ValueError, match=name):
-        Limits(**{name: -1})
-
-
 @pytest.mark.parametrize("options", [{"max_body": -1}, {"max_body": "1M"}, {"max_connections": -1}])
 def test_a_server_of_sizes_that_make_no_sense(options: dict[str, Any]) -> None:
     with EventBase() as base, pytest.raises(ValueError, match=next(iter(options))):
@@ -128,3 +104,31 @@ def test_a_handler_that_is_none(set_up: Callable[[Server, Any, Any], object]) ->
 def test_a_routes_limit_that_is_none(set_up: Callable[[Server, Any, Any], object], limit: object) -> None:
     with EventBase() as base, pytest.raises(ValueError, match="max_body"):
         set_up(Server(base), echo, limit)
+
+
+@both_engines
+@pytest.mark.parametrize("fields", [(), ("Connection: close",)])
+def test_stop_loses_nothing_of_a_reply_that_its_client_reads_slowly(
+    engine: str, fields: tuple[str, ...]
+) -> None:
+    """The system has taken the reply, the client has not, and something unread waits: closing now would reset."""
+    with Site(engine) as site:
+        size = 100_000
+        site.server.set_gencb(lambda request: request.send_reply(200, bytes(size)))
+        client = site.client(receive_buffer=4096)
+        client.send(get("/", *fields))
+        site.settle()
+        client.send(get("/next"))
+        site.server.stop()
+        site.settle()
+        assert len(client.reply().body) == size
+        client.close()
+
+
+@pytest.mark.parametrize("grace", [-1, float("nan"), float("inf")])
+def test_a_grace_that_is_no_time_stops_nothing(grace: float) -> None:
+    with Site() as site:
+        with pytest.raises(ValueError, match="grace must be a number of seconds"):
+            site.server.stop(grace)
+        assert site.server.listeners
+        site.serves()

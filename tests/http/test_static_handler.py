@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evkit.core import EVLOOP_ONCE, EventBase
+from evkit.errors import LocalProtocolError
 from evkit.http.static import StaticFiles, listing, sending
 from evkit.http.static.folder import Folder
 from static_site import Answer, Conversation, Site
@@ -509,3 +510,11 @@ def test_pipelined_files_come_in_order(site: Site) -> None:
         assert raw.startswith(body)
         raw = raw[len(body) :]
     assert raw == b""
+
+
+@pytest.mark.parametrize("option", [{"cache_control": "a\nb"}, {"types": {".x": "text/plain\r\nA: b"}}])
+def test_a_value_that_would_break_each_reply_is_refused_at_the_start(
+    root: Path, option: dict[str, Any]
+) -> None:
+    with pytest.raises(LocalProtocolError, match="without control characters"):
+        StaticFiles(root, **option)

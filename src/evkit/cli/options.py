@@ -45,8 +45,6 @@ _TIMEOUTS: Final = {
 _FROM_ZERO: Final = frozenset({"keep_alive"})
 _SERVER_DEFAULTS: Final = {name: option.default for name, option in signature(Server).parameters.items()}
 _DEFAULT_GRACE: Final = signature(Server.stop).parameters["grace"].default
-_FOR_EVER: Final = 1e9
-"""Seconds; 30 years. `Server.stop` takes a number."""
 
 EPILOG: Final = """\
 Sizes take K, M and G, in units of 1,024. MODULE is looked for in the current folder first; ATTRIBUTE is a callable
@@ -164,10 +162,10 @@ def timeouts(arguments: Namespace) -> Timeouts:
     return Timeouts(**{name: getattr(arguments, f"timeout_{name}") for name in _TIMEOUTS})
 
 
-def grace(arguments: Namespace) -> float:
-    """Return the seconds that replies under way may take when the server is to stop."""
+def grace(arguments: Namespace) -> float | None:
+    """Return the seconds that replies under way may take when the server is to stop; ``None``: as long as they take."""
     given: float | None = arguments.timeout_grace
-    return _FOR_EVER if given is None else given
+    return given
 
 
 def config(arguments: Namespace) -> EventConfig:

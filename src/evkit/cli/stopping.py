@@ -20,12 +20,12 @@ class Stopper:
 
     Args:
         server: Listens already.
-        grace: Seconds that replies under way may take after the first signal.
+        grace: Seconds that replies under way may take after the first signal; ``None``: as long as they do.
     """
 
     __slots__ = ("_closing", "_cut_short", "_grace", "_previous", "_server", "_signum")
 
-    def __init__(self, server: Server, grace: float) -> None:
+    def __init__(self, server: Server, grace: float | None) -> None:
         self._server = server
         self._grace = grace
         self._signum = 0  # the last that came
@@ -34,7 +34,7 @@ class Stopper:
         self._previous: list[tuple[int, Callable[[int, FrameType | None], Any] | int | None]] = []
 
     def __repr__(self) -> str:
-        return f"<Stopper {'stopping' if self._signum else 'running'} grace={self._grace:g}>"
+        return f"<Stopper {'stopping' if self._signum else 'running'} grace={self._grace}>"
 
     def __enter__(self) -> Self:
         self._previous = [(number, signal.signal(number, self._on_signal)) for number in _SIGNALS]
@@ -64,7 +64,8 @@ class Stopper:
             return
         if again:
             raise KeyboardInterrupt
-        say(f"evkit: stopping; replies under way have {self._grace:g} s (once more stops at once)")
+        time = "all the time they need" if self._grace is None else f"{self._grace:g} s"
+        say(f"evkit: stopping; replies under way have {time} (once more stops at once)")
         self._server.base.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:

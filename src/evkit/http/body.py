@@ -17,26 +17,22 @@ class BodyReader:
         engine: Knows where the body ends.
         request: Whose body it is.
         route: Its handler, and what that accepts.
+
+    Raises:
+        BadRequest: 413, before a byte of the body is read: it is longer than the route accepts.
     """
 
     __slots__ = ("_engine", "_request", "_route", "_sink")
 
     def __init__(self, engine: Engine, request: Request, route: Route) -> None:
-        engine.max_body = route.max_body
+        limit, length = route.max_body, request.body_length
+        if limit is not None and length > limit:
+            raise BadRequest(413, f"expected a body of at most {limit} bytes, got Content-Length: {length}")
+        engine.max_body = limit
         self._engine = engine
         self._request = request
         self._route = route
         self._sink = Buffer()
-
-    def check_length(self) -> None:
-        """Refuse a body that the route does not accept, before a byte of it is read.
-
-        Raises:
-            BadRequest: 413.
-        """
-        limit, length = self._route.max_body, self._request.body_length
-        if limit is not None and length > limit:
-            raise BadRequest(413, f"expected a body of at most {limit} bytes, got Content-Length: {length}")
 
     @property
     def wanted(self) -> bool:

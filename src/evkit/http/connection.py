@@ -5,7 +5,7 @@ heads and bodies are understood by the engine, replies written by `evkit.http.re
 `evkit.http.patience`'s matter, the end `evkit.http.farewell`'s.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from evkit.core import (
     BEV_EVENT_EOF,
@@ -25,13 +25,10 @@ from evkit.http.farewell import Farewell
 from evkit.http.message import Request
 from evkit.http.patience import Patience, Phase
 from evkit.http.replier import Replier
-from evkit.http.reply import refusal
 from evkit.http.routes import Route
+from evkit.http.service import Service
 
-if TYPE_CHECKING:
-    from evkit.http.server import Server
-
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_EMPTY_LINE: Final = b"\r\n"
 _MAX_INPUT: Final = 65536
 """Bytes of pipelined requests to hold while a reply is due; then nothing is read until it is sent."""
 _REQUESTS_PER_TURN: Final = 32
@@ -44,29 +41,48 @@ _READ_HEAD: Final = Step.HEAD
 _READ_BODY: Final = Step.BODY
 _AWAIT_REQUEST: Final = Step.REQUEST
 _AWAIT_ROOM: Final = Step.ROOM
-_OUR_TURN: Final = frozenset({Step.REPLY, Step.ROOM, Step.TURN})
+_HANDLERS_TURN: Final = frozenset({Step.RECEIVER, Step.REPLY})
 
 
-class ServerConnection(Replier):
-    """One client of a `Server`.
+class ServerConnection:
+    """One client of a `Server`; the `Reader` of its `Replier`.
+
+    Args:
+        service: What it shares with the others.
+        bev: The buffered connection.
+        peer: The client's address, as text.
 
     Attributes:
         bev: The buffered connection.
-        peer: The client's address, as text.
+        peer: The client's address.
 
     Source: ``struct evhttp_connection``, the server's half.
     """
 
-    __slots__ = ("_engine", "_farewell", "_patience", "_reading", "_server", "peer")
+    __slots__ = (
+        "_engine",
+        "_exchange",
+        "_farewell",
+        "_patience",
+        "_reading",
+        "_replier",
+        "_service",
+        "_turn",
+        "bev",
+        "peer",
+    )
 
-    def __init__(self, server: "Server", bev: SocketBufferEvent, peer: str) -> None:
-        super().__init__(bev, Exchange(persists=server.timeouts.keep_alive != 0), server.date)
+    def __init__(self, service: Service, bev: SocketBufferEvent, peer: str) -> None:
+        self.bev = bev
         self.peer = peer
-        self._server = server
-        self._engine = server.make_engine()
+        self._service = service
+        self._engine = service.make_engine()
+        self._exchange = Exchange(persists=service.timeouts.keep_alive != 0)
+        self._replier = Replier(bev, self._exchange, service.date, self)
         self._farewell: Farewell | None = None
         self._reading = False  # _on_read is at work further up: it goes on by itself
-        self._patience = Patience(bev, server.timeouts)
+        self._turn: Event | None = None  # goes on when others had theirs
+        self._patience = Patience(bev, service.timeouts)
         bev.on_close = self._on_closed
         bev.set_callbacks(read=self._on_read, event=self._on_event)
         bev.enable(EV_READ)
@@ -108,7 +124,7 @@ class ServerConnection(Replier):
             else:
                 return step
             if not read:
-                return exchange.starve(source.length)
+                return exchange.starve(0 if _is_empty_line(source) else source.length)
             turns -= 1
 
     def _wait(self, step: Step) -> None:
@@ -116,16 +132,20 @@ class ServerConnection(Replier):
         if self.bev.closed or self._farewell is not None:
             return
         if step is Step.CLOSE:
+            self._drop_request()
             self._close_when_sent()
         elif step is Step.REST_OF_HEAD:
             if self._patience.phase is not _HEAD:
                 self._patience.await_head(self._on_deadline)
-        elif step in _OUR_TURN:
+        elif step is Step.TURN:
+            self._let_others()
+        elif step is _AWAIT_ROOM:
             self._bound_input()
-            if step is _AWAIT_ROOM:
-                self._watch_output()
-            elif step is Step.TURN:
-                self.bev.base.call_soon(self._go_on)
+            self.watch_output()
+        elif step in _HANDLERS_TURN:
+            self._bound_input()
+            if self._exchange.ended:
+                self._patience.await_reply(self._on_no_reply)
 
     def _bound_input(self) -> None:
         """Reading goes on, so that the client's end is noticed, but not beyond a bound."""
@@ -133,6 +153,17 @@ class ServerConnection(Replier):
             self._patience.enter(Phase.REPLY)
         if self.bev.input.length >= _MAX_INPUT:
             self.bev.disable(EV_READ)
+
+    def _let_others(self) -> None:
+        """Go on after the next poll, by which others are heard; to read in between would be one more turn."""
+        self._patience.enter(Phase.REPLY)
+        self.bev.disable(EV_READ)
+        if self._turn is None:
+            self._turn = self.bev.base.timer(self._on_turn)
+        self._turn.add(0)
+
+    def _on_turn(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        self._go_on()
 
     def _has_room(self) -> bool:
         """Send replies before the next request is read; return whether the client has taken enough of them."""
@@ -147,11 +178,11 @@ class ServerConnection(Replier):
         if self._patience.phase is _HEAD:
             self._patience.enter(_IDLE)
         base = self.bev.base
-        request.connection = self
+        request.connection = self._replier
         request.peer = self.peer
         request.started_at = base.pass_time or base.now()
         self._exchange.request = request
-        routes = self._server.routes
+        routes = self._service.routes
         route = routes.plain.get(request.target) or routes.find(request)
         if request.body_length:
             self._begin_body(request, route)
@@ -159,10 +190,10 @@ class ServerConnection(Replier):
         try:
             route.handler(request)
         except Exception as exception:
-            self._handler_failed(request, exception)
+            self.handler_failed(request, exception)
         return True
 
-    def _handler_failed(self, request: Request, exception: Exception) -> None:
+    def handler_failed(self, request: Request, exception: Exception) -> None:
         """Log what a handler let escape, and answer 500 if there is no answer yet; half an answer can't be mended."""
         self.bev.base.escaped(exception, request)
         if request is not self._exchange.request:
@@ -175,21 +206,17 @@ class ServerConnection(Replier):
     # Bodies
 
     def _begin_body(self, request: Request, route: Route) -> None:
-        body = self._exchange.body = BodyReader(self._engine, request, route)
-        body.check_length()
-        self._patience.enter(Phase.BODY)
+        self._exchange.body = BodyReader(self._engine, request, route)
         if not route.stream:
-            self.invite_body()
+            self._await_body()
             return
         try:
             route.handler(request)
         except Exception as exception:
-            self._handler_failed(request, exception)
-        if self._exchange.body is body and not body.wanted:
-            self.bev.disable(EV_READ)  # until the handler calls receive()
+            self.handler_failed(request, exception)
 
     def invite_body(self) -> None:
-        """See `ReplyDoor.invite_body`. Source: RFC 9110 §10.1.1."""
+        """See `ReplyDoor.invite_body`."""
         request = self._exchange.request
         if request is None:
             return
@@ -198,18 +225,26 @@ class ServerConnection(Replier):
                 raise LocalProtocolError("the body was read whole: register the handler with stream=True")
             self.bev.base.call_soon(self._end_empty_body, request)
             return
-        if request.expect_continue and not self.bev.input and not request.status:
-            self.bev.output.add(_CONTINUE)
+        self._await_body()
         if not self.bev.enabled & EV_READ:
             self.bev.enable(EV_READ)
-            if not self._reading:
-                self._on_read(self.bev)
+        if not self._reading:
+            self._on_read(self.bev)
+
+    def _await_body(self) -> None:
+        """Wait for a body that is wanted; a client may wait for a word that it is. Source: RFC 9110 §10.1.1."""
+        request = self._exchange.request
+        assert request is not None
+        self._patience.enter(Phase.BODY)
+        if request.expect_continue and not self.bev.input and not request.status:
+            self._replier.say_continue()
 
     def _end_empty_body(self, request: Request) -> None:
-        if self._exchange.request is request:
-            self._deliver(
-                BodyReader(self._engine, request, self._server.routes.general), request, complete=True
-            )
+        if self._exchange.request is request and request.receiver is not None:
+            try:
+                request.receiver.end(request)
+            except Exception as exception:
+                self.handler_failed(request, exception)
 
     def _read_body(self, source: Buffer) -> bool:
         """Take what has come of the body, and give it to the handler; return whether that was the end."""
@@ -219,26 +254,27 @@ class ServerConnection(Replier):
         assert body is not None
         complete = body.read(source)
         if complete:
-            exchange.body = None
+            exchange.body_complete()
             self._patience.enter(_IDLE)
-        self._deliver(body, request, complete=complete)
-        return complete
-
-    def _deliver(self, body: BodyReader, request: Request, *, complete: bool) -> None:
         try:
             body.deliver(complete=complete)
         except Exception as exception:
-            self._handler_failed(request, exception)
+            self.handler_failed(request, exception)
+        return complete
 
-    # Replies: see Replier
+    # Replies: see Reader
 
-    def _finished(self, request: Request) -> None:
+    def finished(self, request: Request) -> None:
         """The reply is complete: go on, or close when it is sent."""
-        if self._server.on_complete is not None:
-            self._server.report(request)
-        request.connection = None
+        self._over(request)
         if not self._reading:
             self._go_on()
+
+    def _over(self, request: Request) -> None:
+        """Let a request go that is answered, or never will be."""
+        if self._service.on_complete is not None and request.status:
+            self._service.report(request)
+        request.connection = None
 
     def _go_on(self) -> None:
         """Serve what has come meanwhile, and read on; the time for the next request begins now."""
@@ -248,13 +284,13 @@ class ServerConnection(Replier):
             self.bev.enable(EV_READ)
         self._on_read(self.bev)
 
-    def _watch_output(self) -> None:
+    def watch_output(self) -> None:
+        """See `Reader.watch_output`; what waits for room goes on then, too."""
         self.bev.set_callbacks(read=self._on_read, write=self._on_drained, event=self._on_event)
 
     def _on_drained(self, bev: BufferEvent) -> None:
-        """Everything is sent: tell who waits for it, and serve what had to wait."""
         bev.set_callbacks(read=self._on_read, event=self._on_event)
-        self._tell_all_drained()
+        self._replier.drained()
         if self._exchange.request is None and not self._reading and not self._exchange.last:
             self._go_on()
 
@@ -269,13 +305,12 @@ class ServerConnection(Replier):
         if request is not None and request.status:
             self.close()
             return
-        self.bev.output.add(refusal(error, self._date.get()))
+        size = self._replier.refuse(error)
         if request is None:
-            self._server.refused(self, error)
+            self._service.refused(self.peer, error)
         else:
             request.status = error.status
-            self._server.report(request)
-            request.status = 0
+            request.reply_size = size
             self._drop_request()
         self._close_when_sent()
 
@@ -286,22 +321,18 @@ class ServerConnection(Replier):
         if self.bev.closed or self._farewell is not None:
             return
         self._patience.free()
-        linger = self._server.timeouts.linger
+        linger = self._service.timeouts.linger
         self._farewell = Farewell(
-            self.bev, self.close, linger, sends=not exchange.ended, sent=self._tell_all_drained
+            self.bev, self.close, linger, sends=not exchange.ended, sent=self._replier.drained
         )
         self._farewell.begin()
 
     def stop(self) -> None:
-        """Take no further request: close when the reply that is due, if any, is sent."""
+        """Take no further request: close when the reply that is due, if any, is sent and taken."""
         exchange = self._exchange
         exchange.end()
-        if exchange.request is not None:
-            return
-        if self.bev.output:
+        if exchange.request is None:
             self._close_when_sent()
-        else:
-            self.close()
 
     def close(self) -> None:
         """Close now, whatever is under way."""
@@ -313,17 +344,21 @@ class ServerConnection(Replier):
         if self._farewell is not None:
             self._farewell.cancel()
             self._farewell = None
-        self._drained = None
+        if self._turn is not None:
+            self._turn.free()
+            self._turn = None
         self._drop_request()
-        self._server.forget(self)
+        self._replier.close()
+        self._service.forget(self)
 
     def _drop_request(self) -> None:
         """Give the request up that is under way: the client will never hear its reply's end."""
         request = self._exchange.drop()
-        self._pieces = None
+        self._replier.abandon()
         if request is None:
             return
-        request.connection = None
+        request.aborted = True
+        self._over(request)
         if request.on_close is not None:
             try:
                 request.on_close(request)
@@ -336,7 +371,11 @@ class ServerConnection(Replier):
         self._refuse(BadRequest(408, "the head of the request took too long"))
 
     def _on_no_reply(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        self.close()
+        request = self._exchange.request
+        if (
+            request is None or not request.status
+        ):  # once it has begun, sending tells whether the client is there
+            self.close()
 
     def _on_event(self, bev: BufferEvent, what: int) -> None:  # noqa: ARG002 - a callback
         if what & BEV_EVENT_TIMEOUT and what & BEV_EVENT_READING:
@@ -355,19 +394,16 @@ class ServerConnection(Replier):
             # next request begins when this is sent.
             self._patience.enter(Phase.REPLY)
             self.bev.enable(EV_READ)
-            self._watch_output()
+            self.watch_output()
         else:
             self.close()
 
     def _client_ended(self) -> None:
         """The client has said all it wants to; it may still read. Whether it does, writing will tell."""
-        exchange = self._exchange
-        exchange.ended = True
-        if exchange.body is not None:
-            self._drop_request()
-            self._close_when_sent()
-        elif exchange.request is None:
-            self._on_read(self.bev)
-        elif not self.bev.input:
-            exchange.end()
-            self._patience.await_reply(self._on_no_reply)
+        self._exchange.client_ended(self.bev.input.length)
+        self._on_read(self.bev)
+
+
+def _is_empty_line(source: Buffer) -> bool:
+    """Return whether there is no more than an empty line, or the half of one: no head yet. Source: RFC 9112 §2.2."""
+    return source.length <= len(_EMPTY_LINE) and _EMPTY_LINE.startswith(bytes(source))

@@ -27,7 +27,7 @@ class Step(Enum):
     REPLY = "wait for the reply"
     ROOM = "wait until the client has read"
     TURN = "wait for the turns of others"
-    CLOSE = "close when all is sent"
+    CLOSE = "give up what is under way, and close when all is sent"
 
 
 # Looking a member up in its enumeration costs as much as three calls.
@@ -46,7 +46,8 @@ class Exchange:
     """The one request that is under way, and whether others may follow.
 
     Attributes:
-        request: From its head until its reply is complete.
+        request: From its head until its reply is complete. Set by who has read the head, without a call, as it happens
+            once a request.
         body: Reads the body of `request` until that is complete.
         persists: Whether a reply may say that the connection goes on.
         last: No request is read after the one under way.
@@ -89,15 +90,28 @@ class Exchange:
         assert self.body is not None
         if not self.body.wanted:
             return _RECEIVER
-        return _BODY if waiting else _REST_OF_BODY
+        if waiting:
+            return _BODY
+        return _CLOSE if self.ended else _REST_OF_BODY
 
     def starve(self, waiting: int) -> Step:
-        """Decide what comes next when the ``waiting`` bytes are less than could be read of a head or a body.
+        """Decide what comes next when what has come is less than could be read.
 
-        They may be none: an empty line before a head is nothing.
+        Args:
+            waiting: Bytes of a head or a body among it.
         """
         step = self.next_step(0, 0, 0)
         return Step.REST_OF_HEAD if waiting and step is _REQUEST else step
+
+    def body_complete(self) -> None:
+        """The body of the request has come to its end."""
+        self.body = None
+
+    def client_ended(self, waiting: int) -> None:
+        """The client sends nothing more, and what it has sent but for ``waiting`` bytes was read."""
+        self.ended = True
+        if not waiting and self.body is None:
+            self.end()
 
     def finish(self, *, keep_alive: bool) -> None:
         """The reply is complete. A body that is not will never be read: nobody knows where the next request begins."""

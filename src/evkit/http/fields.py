@@ -13,7 +13,7 @@ from evkit.errors import LocalProtocolError
 
 # RFC 9110 §5.6.2 and §5.5: a token, a colon, and a value without control characters but HTAB.
 _LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++: ?[\t\x20-\x7e\x80-\xff]*+\r\n")
-_RULING: Final = frozenset({"connection", "content-length", "date", "transfer-encoding"})
+_OURS: Final = frozenset({"connection", "content-length", "date", "transfer-encoding"})
 """Fields that the framing of a reply depends on, or that evkit would set by itself."""
 _CACHED: Final = 512
 """Lines to keep encoded: servers say the same few things over and over. Bounded, as values may come from a peer."""
@@ -44,15 +44,24 @@ def encode_line(name: str, value: str) -> bytes:
     return line
 
 
+def check_pair(pair: object) -> None:
+    """Refuse what is no pair.
+
+    Raises:
+        TypeError: It is not a tuple of two.
+    """
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise TypeError(f"headers are pairs (name, value) of str, got {pair!r} among them")
+
+
 class LineCache(dict[tuple[str, str], bytes | None]):
-    """Pairs to their encoded lines; ``None`` for the fields in `_RULING`, which need a closer look."""
+    """Pairs to their encoded lines; ``None`` for the fields in `_OURS`, which need a closer look."""
 
     def __missing__(self, pair: tuple[str, str]) -> bytes | None:
-        if type(pair) is not tuple or len(pair) != 2:
-            raise TypeError(f"headers are pairs (name, value) of str, got {pair!r} among them")
+        check_pair(pair)
         name, value = pair
         line = encode_line(name, value)
-        if name.lower() in _RULING:
+        if name.lower() in _OURS:
             return None
         if len(self) >= _CACHED:
             self.clear()

@@ -4,7 +4,7 @@ It knows its head, its body and its reply's progress; how bytes travel is its co
 client has gone still takes a reply and drops it, so that a handler that answers late need not ask first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -16,7 +16,6 @@ from evkit.http.parser.contract import RequestHead
 Body = bytes | bytearray | memoryview | str | Buffer
 """What a reply's body may be: ``str`` goes out as UTF-8, a `Buffer` is emptied, with its files and references."""
 
-_NO_TRAILERS: list[tuple[str, str]] = []
 _PLAIN_TEXT = ("Content-Type", "text/plain; charset=utf-8")
 
 
@@ -63,7 +62,9 @@ class Request(RequestHead):
         body: The body, whole; empty where the handler was registered with ``stream=True``.
         trailers: The trailer fields of a chunked body, never merged into `headers`.
         status: Of the reply; 0 before there is one.
-        reply_size: Bytes of the reply's body that were sent so far; 0 where none is, as to HEAD.
+        reply_size: Bytes of the reply's body that were handed to the connection so far; 0 where none is, as to HEAD.
+        aborted: Whether the connection ended, or the rest of the request broke the rules, before the reply was
+            complete.
         on_close: Called as ``on_close(request)`` if the connection ends before the reply does, or the rest of the
             request breaks the rules. A client that only stops sending may still read, and is not gone.
 
@@ -71,6 +72,7 @@ class Request(RequestHead):
     """
 
     __slots__ = (
+        "aborted",
         "body",
         "connection",
         "on_close",
@@ -106,11 +108,12 @@ class Request(RequestHead):
         self.peer = ""
         self.started_at = 0.0
         self.body = b""
-        self.trailers: list[tuple[str, str]] = _NO_TRAILERS
+        self.trailers: Sequence[tuple[str, str]] = ()
         self.receiver: BodyReceiver | None = None
         self.on_close: Callable[[Request], object] | None = None
         self.reply_size = 0
         self.status = 0
+        self.aborted = False
 
     def __repr__(self) -> str:
         state = f"status={self.status}" if self.status else "unanswered"
@@ -194,6 +197,8 @@ class Request(RequestHead):
             self._check_reply(status)
         if self.connection is not None:
             self.connection.reply(status, body if type(body) is bytes else _as_body(body), headers)
+        elif isinstance(body, Buffer):
+            body.clear()
 
     def send_error(self, status: int, message: str = "") -> None:
         """Answer with a line of text: the reason phrase, and ``message`` where given.
@@ -229,6 +234,8 @@ class Request(RequestHead):
         """
         if self.connection is not None:
             self.connection.send_piece(_as_body(data), drained)
+        elif isinstance(data, Buffer):
+            data.clear()
 
     def send_reply_end(self) -> None:
         """End the answer.
@@ -243,7 +250,7 @@ class Request(RequestHead):
             self.connection.end_reply()
 
     def _check_reply(self, status: int) -> None:
-        if self.status:
+        if self.status and not self.aborted:
             raise LocalProtocolError(f"the request was answered before, with {self.status}")
         if not 200 <= status <= 999:
             raise ValueError(f"expected a final status, 200 to 999, got {status}")

@@ -1,43 +1,82 @@
-"""The half of a connection that answers: from a handler's reply to bytes in the output.
+"""`Replier`: all that a connection sends, from a handler's reply to bytes in the output.
 
 How a reply is framed is decided in `evkit.http.reply`, what a reply in pieces still owes in `evkit.http.piecewise`.
 Knows nothing of reading.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from evkit.core import Buffer, SocketBufferEvent
 from evkit.errors import LocalProtocolError
 from evkit.http.date import DateLine
+from evkit.http.errors import BadRequest
 from evkit.http.exchange import Exchange
 from evkit.http.fields import Fields, as_pairs
 from evkit.http.message import Request
 from evkit.http.piecewise import PiecewiseReply, add_body
-from evkit.http.reply import UNKNOWN_LENGTH, Framing, Pairs, frame, plain_head
+from evkit.http.reply import UNKNOWN_LENGTH, Framing, Pairs, frame, plain_head, refusal
 
 Drained = tuple[Request, Callable[[], object]]
 """A callback that waits for the output to be empty, and the request that it was given with."""
 
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _JOIN_UP_TO: Final = 4096
 """Bytes of a body that are joined to its head: one copy is cheaper than one segment more in the system call."""
 
 
+class Reader(Protocol):
+    """The other half of the connection, which hears what becomes of its requests."""
+
+    def finished(self, request: Request) -> None:
+        """The reply to ``request`` is complete, and it is under way no more."""
+
+    def handler_failed(self, request: Request, exception: Exception) -> None:
+        """A callback that ``request`` belongs to let an exception escape."""
+
+    def invite_body(self) -> None:
+        """See `ReplyDoor.invite_body`."""
+
+    def watch_output(self) -> None:
+        """Call `Replier.drained` when the output is empty."""
+
+
+class _Nobody:
+    """The other half of a connection that is closed."""
+
+    def finished(self, request: Request) -> None:
+        """See `Reader.finished`."""
+
+    def handler_failed(self, request: Request, exception: Exception) -> None:
+        """See `Reader.handler_failed`."""
+
+    def invite_body(self) -> None:
+        """See `Reader.invite_body`."""
+
+    def watch_output(self) -> None:
+        """See `Reader.watch_output`."""
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Replier:
-    """Answers the request that is under way.
+    """Answers the request that is under way; a `ReplyDoor`.
 
     Args:
         bev: The buffered connection.
         exchange: What is under way.
         date: Makes the ``Date`` line.
+        reader: The other half.
     """
 
-    __slots__ = ("_date", "_drained", "_exchange", "_pieces", "bev")
+    __slots__ = ("_bev", "_date", "_drained", "_exchange", "_pieces", "_reader")
 
-    def __init__(self, bev: SocketBufferEvent, exchange: Exchange, date: DateLine) -> None:
-        self.bev = bev
+    def __init__(self, bev: SocketBufferEvent, exchange: Exchange, date: DateLine, reader: Reader) -> None:
+        self._bev = bev
         self._exchange = exchange
         self._date = date
+        self._reader: Reader = reader
         self._pieces: PiecewiseReply | None = None  # while the reply is in pieces
         self._drained: list[Drained] | None = None  # whom to tell when the output is empty
 
@@ -53,7 +92,7 @@ class Replier:
         if type(body) is bytes and exchange.persists and exchange.body is None:
             head = plain_head(request, status, self._date.get(), pairs, size)
             if head is not None:
-                output = self.bev.output
+                output = self._bev.output
                 if size <= _JOIN_UP_TO:
                     output.add(head + body)
                 else:
@@ -62,17 +101,17 @@ class Replier:
                 request.status = status
                 request.reply_size = size
                 exchange.request = None  # what `Exchange.finish` does for a connection that goes on
-                self._finished(request)
+                self._reader.finished(request)
                 return
         framing = self._frame(request, status, pairs, size)
-        self.bev.output.add(framing.head)
+        self._bev.output.add(framing.head)
         if not framing.silent:
-            add_body(self.bev.output, body)
+            add_body(self._bev.output, body)
             request.reply_size = size
         elif isinstance(body, Buffer):
             body.clear()
         exchange.finish(keep_alive=framing.keep_alive)
-        self._finished(request)
+        self._reader.finished(request)
 
     def _frame(self, request: Request, status: int, pairs: Pairs, size: int) -> Framing:
         exchange = self._exchange
@@ -86,7 +125,7 @@ class Replier:
         request = self._exchange.request
         assert request is not None
         framing = self._frame(request, status, as_pairs(fields), UNKNOWN_LENGTH)
-        self._pieces = PiecewiseReply(framing, self.bev.output)
+        self._pieces = PiecewiseReply(framing, self._bev.output)
 
     def send_piece(self, data: bytes | Buffer, drained: Callable[[], object] | None) -> None:
         """Send a piece of it."""
@@ -106,10 +145,14 @@ class Replier:
         try:
             pieces.end()
         except LocalProtocolError:
-            self.bev.close()
+            self._bev.close()
             raise
         self._exchange.finish(keep_alive=pieces.framing.keep_alive)
-        self._finished(request)
+        self._reader.finished(request)
+
+    def invite_body(self) -> None:
+        """Let the body of the request come."""
+        self._reader.invite_body()
 
     def _started(self) -> PiecewiseReply:
         if self._pieces is None:
@@ -118,40 +161,49 @@ class Replier:
             )
         return self._pieces
 
+    # What the other half sends
+
+    def say_continue(self) -> None:
+        """Tell the client that its body is welcome. Source: RFC 9110 §15.2.1."""
+        self._bev.output.add(_CONTINUE)
+
+    def refuse(self, error: BadRequest) -> int:
+        """Answer what breaks the rules; return the size of the body."""
+        head, body = refusal(error, self._date.get())
+        self._bev.output.add(head + body)
+        return len(body)
+
+    def abandon(self) -> None:
+        """The reply under way does not go on."""
+        self._pieces = None
+
+    def close(self) -> None:
+        """The connection is closed. No cycle is left, so that both halves are freed when they are let go."""
+        self._pieces = None
+        self._drained = None
+        self._reader = _NOBODY
+
     # Callbacks that wait for the output to be empty
 
     def _call_when_drained(self, request: Request, drained: Callable[[], object]) -> None:
-        if not self.bev.output:
-            self.bev.base.call_soon(self._tell_drained, request, drained)
+        if not self._bev.output:
+            self._bev.base.call_soon(self._tell, request, drained)
             return
         if self._drained is None:
             self._drained = []
         self._drained.append((request, drained))
-        self._watch_output()
+        self._reader.watch_output()
 
-    def _tell_all_drained(self) -> None:
+    def drained(self) -> None:
+        """The output is empty: tell who waits for it."""
         waiting, self._drained = self._drained, None
         for request, drained in waiting or ():
-            self._tell_drained(request, drained)
+            self._tell(request, drained)
 
-    def _tell_drained(self, request: Request, drained: Callable[[], object]) -> None:
-        if self.bev.closed:
+    def _tell(self, request: Request, drained: Callable[[], object]) -> None:
+        if self._bev.closed:
             return
         try:
             drained()
         except Exception as exception:
-            self._handler_failed(request, exception)
-
-    # What the connection does
-
-    def _finished(self, request: Request) -> None:
-        """The reply to ``request`` is complete, and it is under way no more."""
-        raise NotImplementedError
-
-    def _handler_failed(self, request: Request, exception: Exception) -> None:
-        """The handler of ``request`` let an exception escape."""
-        raise NotImplementedError
-
-    def _watch_output(self) -> None:
-        """Call `_tell_all_drained` when the output is empty."""
-        raise NotImplementedError
+            self._reader.handler_failed(request, exception)

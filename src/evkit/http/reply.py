@@ -9,7 +9,7 @@ from typing import Final
 
 from evkit.errors import LocalProtocolError
 from evkit.http.errors import BadRequest
-from evkit.http.fields import LINES, STATUS_LINES, encode_line, reason
+from evkit.http.fields import LINES, STATUS_LINES, check_pair, encode_line, reason
 from evkit.http.parser.contract import RequestHead
 
 _MAX_LENGTH_DIGITS: Final = 19  # as in requests: more than any file has, fewer than int() refuses
@@ -66,11 +66,16 @@ def plain_head(request: RequestHead, status: int, date: bytes, fields: Pairs, le
     if not request.keep_alive or not request.minor or status in _BODILESS or request.method in _SILENT:
         return None
     block = b""
-    for pair in fields:
-        line = LINES[pair]
-        if line is None:
-            return None
-        block += line
+    try:
+        for pair in fields:
+            line = LINES[pair]
+            if line is None:
+                return None
+            block += line
+    except TypeError:  # a list can't even be looked up, and Python would say no more than that
+        for pair in fields:
+            check_pair(pair)
+        raise
     return b"%b%b%bContent-Length: %d\r\n\r\n" % (STATUS_LINES[status], date, block, length)
 
 
@@ -124,13 +129,14 @@ def _tells_length(method: str, status: int, *, given: bool) -> bool:
     return status != 304 or given  # the length that a 200 would have had, which only the handler knows
 
 
-def refusal(error: BadRequest, date: bytes) -> bytes:
-    """Return the whole reply to bytes that never became a request."""
-    text = f"{error.status} {reason(error.status)}: {error}\n".encode()
-    return (
-        b"%b%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
-        % (STATUS_LINES[error.status], date, len(text), text)
+def refusal(error: BadRequest, date: bytes) -> tuple[bytes, bytes]:
+    """Return head and body of the last reply, to what is not served."""
+    body = f"{error.status} {reason(error.status)}: {error}\n".encode()
+    head = (
+        b"%b%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+        % (STATUS_LINES[error.status], date, len(body))
     )
+    return head, body
 
 
 def _sort(fields: Pairs) -> tuple[list[bytes], dict[str, str]]:
@@ -138,6 +144,7 @@ def _sort(fields: Pairs) -> tuple[list[bytes], dict[str, str]]:
     plain: list[bytes] = []
     said: dict[str, str] = {}
     for pair in fields:
+        check_pair(pair)
         line = LINES[pair]
         if line is not None:
             plain.append(line)

@@ -6,19 +6,19 @@ It binds, accepts and counts connections; what happens on one is `ServerConnecti
 import socket
 from collections.abc import Callable
 from errno import EADDRNOTAVAIL, EAFNOSUPPORT
-from functools import partial
 from types import EllipsisType
 from typing import Final
 
 from evkit.core import Event, EventBase, Listener, SocketBufferEvent
 from evkit.core.net import Address, bound_socket, format_address, passive_addresses
 from evkit.http.connection import ServerConnection
-from evkit.http.date import DateLine
 from evkit.http.errors import BadRequest
 from evkit.http.message import Request
-from evkit.http.parser import Engine, Limits, make_engine
+from evkit.http.parser import Limits
 from evkit.http.patience import Timeouts
+from evkit.http.reply import refusal
 from evkit.http.routes import Handler, Route, Routes, not_found
+from evkit.http.service import Service
 
 DEFAULT_MAX_BODY: Final = 1 << 20
 """Bytes; nginx's default."""
@@ -27,10 +27,7 @@ DEFAULT_MAX_CONNECTIONS: Final = 16384
 DEFAULT_GRACE: Final = 10.0
 """Seconds."""
 _READ_WHEN_FULL: Final = 65536
-_FULL: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n"
-    b"Content-Length: 34\r\nConnection: close\r\nRetry-After: 1\r\n\r\n503 Too many connections, sorry.\r\n"
-)
+_FULL: Final = "too many connections; try again later"
 
 
 class Server:
@@ -58,8 +55,9 @@ class Server:
         listeners: What it listens on.
         connections: Its clients.
         routes: Its handlers, by path.
-        on_complete: ``on_complete(request)`` after each reply: for an access log.
-        on_refused: ``on_refused(peer, error)`` for each request that broke the rules before it became one.
+        timeouts: How long a client may take.
+        max_body: As given.
+        max_connections: As given; may be changed.
 
     Source: ``struct evhttp``.
     """
@@ -82,12 +80,8 @@ class Server:
         self.max_connections = max_connections
         self.listeners: list[Listener] = []
         self.connections: set[ServerConnection] = set()
-        self.date = DateLine(base)
-        self.on_complete: Callable[[Request], object] | None = None
-        self.on_refused: Callable[[str, BadRequest], object] | None = None
-        self.make_engine: Callable[[], Engine] = partial(make_engine, engine, limits or Limits(), Request)
-        self.make_engine()  # a wrong name is an error now and not with the first client
         self.routes = Routes(Route(not_found, max_body=max_body))
+        self._service = Service(base, self.routes, engine, limits or Limits(), self.timeouts, self._forget)
         self._stopping = False
         self._stopped: list[Callable[[], object]] = []  # whom to tell
         self._grace = base.timer(self._on_grace_over)
@@ -95,6 +89,26 @@ class Server:
     def __repr__(self) -> str:
         where = ", ".join(listener.address for listener in self.listeners) or "nothing"
         return f"<Server on {where} connections={len(self.connections)} routes={len(self.routes)}>"
+
+    # Hooks
+
+    @property
+    def on_complete(self) -> Callable[[Request], object] | None:
+        """``on_complete(request)`` after each reply, also one that its client has cut off: for an access log."""
+        return self._service.on_complete
+
+    @on_complete.setter
+    def on_complete(self, hook: Callable[[Request], object] | None) -> None:
+        self._service.on_complete = hook
+
+    @property
+    def on_refused(self) -> Callable[[str, BadRequest], object] | None:
+        """``on_refused(peer, error)`` for what was refused before it became a request."""
+        return self._service.on_refused
+
+    @on_refused.setter
+    def on_refused(self, hook: Callable[[str, BadRequest], object] | None) -> None:
+        self._service.on_refused = hook
 
     # Handlers
 
@@ -220,15 +234,17 @@ class Server:
         return listener
 
     def _on_accept(self, listener: Listener, sock: socket.socket, address: object) -> None:  # noqa: ARG002
-        if self.max_connections is not None and len(self.connections) >= self.max_connections:
-            self._turn_away(sock)
-            return
         peer = format_address(address)
-        self.connections.add(ServerConnection(self, SocketBufferEvent(self.base, sock), peer))
+        if self.max_connections is not None and len(self.connections) >= self.max_connections:
+            self._turn_away(sock, peer)
+            return
+        self.connections.add(ServerConnection(self._service, SocketBufferEvent(self.base, sock), peer))
 
-    def _turn_away(self, sock: socket.socket) -> None:
+    def _turn_away(self, sock: socket.socket, peer: str) -> None:
+        error = BadRequest(503, _FULL)
+        self._service.refused(peer, error)
         try:
-            sock.send(_FULL)
+            sock.send(b"".join(refusal(error, self._service.date.get())))
             sock.shutdown(socket.SHUT_WR)
             sock.recv(
                 _READ_WHEN_FULL
@@ -236,30 +252,6 @@ class Server:
         except OSError:
             pass  # it has gone, or has not said anything yet
         sock.close()
-
-    # What connections tell
-
-    def forget(self, connection: ServerConnection) -> None:
-        """Hear that a connection has ended."""
-        self.connections.discard(connection)
-        if self._stopping and not self.connections:
-            self._finish_stop()
-
-    def report(self, request: Request) -> None:
-        """Hear that a request was answered."""
-        if self.on_complete is not None:
-            try:
-                self.on_complete(request)
-            except Exception as exception:
-                self.base.escaped(exception, self)
-
-    def refused(self, connection: ServerConnection, error: BadRequest) -> None:
-        """Hear that a client broke the rules."""
-        if self.on_refused is not None:
-            try:
-                self.on_refused(connection.peer, error)
-            except Exception as exception:
-                self.base.escaped(exception, self)
 
     # Stopping
 
@@ -270,7 +262,12 @@ class Server:
             grace: Seconds that replies may still take; then their connections are closed. ``None``: no limit. Where
                 this is called again, the shortest holds.
             stopped: Called without arguments when the last connection is gone.
+
+        Raises:
+            ValueError: ``grace`` is no time. Nothing was stopped.
         """
+        if grace is not None and not 0 <= grace < float("inf"):
+            raise ValueError(f"grace must be a number of seconds >= 0 or None, got {grace!r}")
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
@@ -289,6 +286,12 @@ class Server:
         self.stop()
         for connection in tuple(self.connections):
             connection.close()
+
+    def _forget(self, connection: ServerConnection) -> None:
+        """Hear that a connection has ended."""
+        self.connections.discard(connection)
+        if self._stopping and not self.connections:
+            self._finish_stop()
 
     def _on_grace_over(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         for connection in tuple(self.connections):

@@ -8,6 +8,8 @@ import mimetypes
 from collections.abc import Mapping
 from typing import Final
 
+from evkit.http.fields import encode_line
+
 UNKNOWN: Final = "application/octet-stream"
 
 _WEB: Final = {
@@ -73,6 +75,7 @@ class ContentTypes:
 
     Raises:
         ValueError: a key does not begin with a dot, or is not in lower case.
+        LocalProtocolError: a type can't be the value of a field.
     """
 
     __slots__ = ("_types",)
@@ -83,6 +86,7 @@ class ContentTypes:
         for ext, kind in (types or {}).items():
             if ext[:1] != "." or ext != ext.lower():
                 raise ValueError(f'expected the end of a name as in ".html", in lower case, got {ext!r}')
+            encode_line("Content-Type", kind)
             self._types[ext] = kind
 
     def of(self, name: bytes) -> str:

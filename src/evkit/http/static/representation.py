@@ -7,6 +7,7 @@ import os
 from typing import Final
 
 from evkit.http.date import http_date
+from evkit.http.fields import encode_line
 
 NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
 _ACCEPT_RANGES: Final = ("Accept-Ranges", "bytes")
@@ -55,12 +56,17 @@ class Representations:
 
     Args:
         cache_control: The ``Cache-Control`` of files; None for none.
+
+    Raises:
+        LocalProtocolError: It can't be the value of a field.
     """
 
     __slots__ = ("_cache", "_kept")
 
     def __init__(self, cache_control: str | None) -> None:
         self._cache: list[Pair] = [("Cache-Control", cache_control)] if cache_control else []
+        for name, value in self._cache:
+            encode_line(name, value)
         self._kept: dict[tuple[int, int, int, str], Representation] = {}
 
     def get(self, info: os.stat_result, content_type: str, now: float) -> Representation:
