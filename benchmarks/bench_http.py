@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from common.machine import Cores, describe, find_cores, pin_self, raise_descriptor_limit
+from common.programs import PeerMissing
 from httpbench.load import CASES
-from httpbench.machine import Cores, describe, find_cores, pin_self, raise_descriptor_limit
-from httpbench.peers import BASELINE, PEERS, Peer, PeerMissing, Site, make_site
+from httpbench.peers import BASELINE, PEERS, Peer, Site, make_site
 from httpbench.report import Summary, document, format_idle, format_summaries, summarize
 from httpbench.runner import IdleRow, Plan, Row, measure_idle, measure_rows
 

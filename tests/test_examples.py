@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from evkit.core.net import format_address
 from running import PATIENCE, Program, port_in
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -41,7 +42,15 @@ def upload() -> Iterator[tuple[Program, http.client.HTTPConnection]]:
 
 
 def test_every_example_is_run_here() -> None:
-    tested = {"hello.py", "upload.py", "echo_server.py", "timers_signals.py"}
+    tested = {
+        "hello.py",
+        "upload.py",
+        "echo_server.py",
+        "timers_signals.py",
+        "tcp_proxy.py",
+        "udp_echo.py",
+        "threads.py",
+    }
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
     for name in tested:
         assert f"python examples/{name}" in (EXAMPLES / name).read_text().split('"""')[1]
@@ -169,3 +178,65 @@ def test_signals_are_heard() -> None:
         program.signal(signal.SIGTERM)
         assert program.out.rest() == ["stopped by SIGTERM", "bye after 0 ticks"]
         assert program.wait() == 0
+
+
+class TestProxy:
+    def test_passes_on_both_ways_and_ends(self) -> None:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            run("tcp_proxy.py", "0", format_address(server.getsockname())) as program,
+        ):
+            server.settimeout(PATIENCE)
+            port = port_in(program.out.next())
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+                client.sendall(b"question")
+                client.shutdown(socket.SHUT_WR)
+                accepted, _ = server.accept()
+                with accepted:
+                    accepted.settimeout(PATIENCE)
+                    assert b"".join(iter(lambda: accepted.recv(65536), b"")) == b"question"
+                    accepted.sendall(bytes(1_000_000))
+                answer = b"".join(iter(lambda: client.recv(65536), b""))
+                host, own_port = client.getsockname()
+            assert answer == bytes(1_000_000)
+            assert program.out.next() == f"{host}:{own_port}: 8 bytes out, 1000000 back"
+            stop(program)
+
+    def test_server_that_is_not_there(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            gone = format_address(server.getsockname())
+        with run("tcp_proxy.py", "0", gone) as program:
+            port = port_in(program.out.next())
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+                assert client.recv(1) == b""
+            assert program.out.next().endswith("Connection refused")
+            stop(program)
+
+
+def test_udp_echo() -> None:
+    with run("udp_echo.py", "0") as program, socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(PATIENCE)
+        client.connect(("127.0.0.1", port_in(program.out.next())))
+        for data in (b"hello", b"", bytes(9000)):
+            client.send(data)
+            assert client.recv(65536) == data
+        stop(program)
+
+
+def test_threads() -> None:
+    with run("threads.py", "0") as program:
+        port = port_in(program.out.next())
+        with (
+            socket.create_connection(("127.0.0.1", port), PATIENCE) as client,
+            client.makefile("rb") as lines,
+        ):
+            client.sendall(b"10\n0\r\nten\n100000\n")
+            assert [lines.readline().strip() for _ in range(4)] == [
+                b"17",  # 2 + 3 + 5 + 7
+                b"0",
+                b"expected a number up to 100000",
+                b"454396537",
+            ]
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(1) == b""
+        stop(program)

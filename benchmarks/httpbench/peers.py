@@ -5,29 +5,23 @@ tells what each does in its own way.
 """
 
 import getpass
-import importlib.metadata
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from common.programs import C_ADVICE, PeerMissing, commit, compile_c, distributions, run
+
 from httpbench.load import FILE_BODY, FILE_NAME
 
 BASELINE: Final = "evhttp"
 _PEERS: Final = Path(__file__).parents[1] / "peers"
-_PIP: Final = "python -m pip install --group bench"
-_BUILD_SECONDS: Final = 300.0
 # Debian keeps nginx here, which is not on the PATH of everyone but root.
 _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
-
-
-class PeerMissing(Exception):  # noqa: N818 - it is left out; nothing failed
-    """A peer cannot run here; the message says how to install it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,41 +72,6 @@ def environment(site: Site) -> dict[str, str]:
     return os.environ | {"BENCH_FILE": str(site.file)}
 
 
-def _run(command: list[str], advice: str) -> str:
-    """Run a short command for its output, standard error included (nginx tells its version there)."""
-    try:
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_BUILD_SECONDS,
-            check=False,
-        )
-    except OSError as exc:
-        raise PeerMissing(f"{command[0]} does not start ({exc.strerror}); {advice}") from exc
-    except subprocess.TimeoutExpired as exc:
-        raise PeerMissing(f"{command[0]} took longer than {_BUILD_SECONDS:.0f} s; {advice}") from exc
-    if done.returncode:
-        raise PeerMissing(f"{command[0]} failed ({done.stdout.strip()[-200:]}); {advice}")
-    return done.stdout.strip()
-
-
-def _distributions(*names: str) -> str:
-    try:
-        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    except importlib.metadata.PackageNotFoundError as exc:
-        raise PeerMissing(f"{exc.name} is not installed; {_PIP}") from exc
-
-
-def _commit() -> str:
-    """Name the commit that is measured; nothing outside a checkout."""
-    try:
-        return ", commit " + _run(["git", "-C", str(_PEERS), "describe", "--always", "--dirty"], "")
-    except PeerMissing:
-        return ""
-
-
 def _prepare_evkit(_: Site) -> str:
     try:
         found = importlib.util.find_spec("evkit.http.server")
@@ -120,7 +79,7 @@ def _prepare_evkit(_: Site) -> str:
         found = None
     if found is None:
         raise PeerMissing("evkit.http.server cannot be imported; python -m pip install -e .")
-    return _distributions("evkit", "h11") + _commit()
+    return distributions("evkit", "h11") + commit()
 
 
 def _evkit(engine: str) -> Callable[[Site, int], list[str]]:
@@ -131,11 +90,8 @@ def _evkit(engine: str) -> Callable[[Site, int], list[str]]:
 
 
 def _prepare_evhttp(site: Site) -> str:
-    program = str(site.build / "evhttp_server")
-    advice = "apt-get install gcc libevent-dev"
-    compiler = os.environ.get("CC", "gcc")
-    _run([compiler, "-O2", "-Wall", "-o", program, str(_PEERS / "evhttp_server.c"), "-levent"], advice)
-    return "libevent " + _run([program, "--version"], advice)
+    program = compile_c(_PEERS / "evhttp_server.c", site.build)
+    return "libevent " + run([program, "--version"], C_ADVICE)
 
 
 def _evhttp(site: Site, port: int) -> list[str]:
@@ -152,7 +108,7 @@ def _prepare_nginx(site: Site) -> str:
     if program is None:
         raise PeerMissing(f"nginx is not installed; {advice}")
     (site.build / "nginx").mkdir(exist_ok=True)
-    return _run([program, "-v"], advice).rpartition("/")[2]
+    return run([program, "-v"], advice).rpartition("/")[2]
 
 
 def nginx_config(template: str, site: Site, port: int) -> str:
@@ -190,8 +146,8 @@ def _granian(_: Site, port: int) -> list[str]:
 
 def _prepare_go(site: Site) -> str:
     advice = "apt-get install golang-go"
-    version = _run(["go", "version"], advice)
-    _run(["go", "build", "-o", str(site.build / "go_server"), str(_PEERS / "go_server.go")], advice)
+    version = run(["go", "version"], advice)
+    run(["go", "build", "-o", str(site.build / "go_server"), str(_PEERS / "go_server.go")], advice)
     return version.split()[2]
 
 
@@ -205,11 +161,11 @@ PEERS: Final = (
     Peer("evkit-h11", _prepare_evkit, _evkit("h11"), holds_idle=True),
     Peer("nginx", _prepare_nginx, _nginx),
     Peer("go", _prepare_go, _go),
-    Peer("granian", lambda _: _distributions("granian", "uvloop"), _granian),
+    Peer("granian", lambda _: distributions("granian", "uvloop"), _granian),
     Peer(
         "uvicorn-uvloop",
-        lambda _: _distributions("uvicorn", "uvloop", "httptools"),
+        lambda _: distributions("uvicorn", "uvloop", "httptools"),
         _uvicorn("uvloop", "httptools"),
     ),
-    Peer("uvicorn-h11", lambda _: _distributions("uvicorn", "h11"), _uvicorn("asyncio", "h11")),
+    Peer("uvicorn-h11", lambda _: distributions("uvicorn", "h11"), _uvicorn("asyncio", "h11")),
 )

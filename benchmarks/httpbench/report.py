@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from common.rounds import paired_ratio
+from common.table import format_decimal, format_table
+
 from httpbench.load import Case
 from httpbench.peers import BASELINE
 from httpbench.runner import IdleRow, Measurement, Row
@@ -58,24 +61,6 @@ class Summary:
     errors: tuple[str, ...]
 
 
-Results = Mapping[int, Measurement]
-
-
-def paired_ratio(own: Results, baseline: Results, figure: Callable[[Measurement], float]) -> float | None:
-    """Divide round by round and take the median: machines drift, but hardly within a round.
-
-    Args:
-        own: Round → measurement of the server.
-        baseline: The same of the server it is compared with.
-        figure: What is compared.
-
-    Returns:
-        None when no round counted for both.
-    """
-    ratios = [figure(own[number]) / figure(baseline[number]) for number in own if number in baseline]
-    return statistics.median(ratios) if ratios else None
-
-
 def _results(rows: Iterable[Row]) -> dict[int, Measurement]:
     return {row.round: row.result for row in rows if row.result is not None}
 
@@ -95,7 +80,9 @@ def summarize(case: Case, connections: int, rows: Sequence[Row]) -> list[Summary
     return sorted(parts, key=lambda part: (not part.rounds, part.cpu_us))
 
 
-def _summary(case: Case, connections: int, server: str, rows: Sequence[Row], baseline: Results) -> Summary:
+def _summary(
+    case: Case, connections: int, server: str, rows: Sequence[Row], baseline: Mapping[int, Measurement]
+) -> Summary:
     results = _results(rows)
 
     def median(figure: Callable[[Measurement], float]) -> float:
@@ -127,10 +114,6 @@ def _median_ms(latencies: Iterable[int | None]) -> float | None:
     return statistics.median(known) / 1e3 if known else None
 
 
-def _decimal(value: float | None, places: int) -> str:
-    return "-" if value is None else f"{value:.{places}f}"
-
-
 def _cells(part: Summary) -> tuple[str, ...]:
     if not part.rounds:
         return (part.server, *["-"] * (len(_HEADINGS) - 1))
@@ -139,25 +122,14 @@ def _cells(part: Summary) -> tuple[str, ...]:
         part.server,
         f"{part.cpu_us:.2f}",
         f"{low:.2f}-{high:.2f}",
-        _decimal(part.cpu_ratio, 2),
+        format_decimal(part.cpu_ratio, 2),
         f"{part.rate:,.0f}",
-        _decimal(part.rate_ratio, 2),
-        _decimal(part.p50_ms, 3),
-        _decimal(part.p99_ms, 3),
+        format_decimal(part.rate_ratio, 2),
+        format_decimal(part.p50_ms, 3),
+        format_decimal(part.p99_ms, 3),
         f"{part.load:.0%}",
         f"{part.rss / _MB:.1f}",
     )
-
-
-def format_table(lines: Sequence[Sequence[str]]) -> str:
-    """Set cells in columns: the first flush left, the others right."""
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return "\n".join(_format_line(line, widths) for line in lines)
-
-
-def _format_line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = zip(cells, widths, strict=True)
-    return "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)])
 
 
 def format_summaries(case: Case, connections: int, parts: Sequence[Summary]) -> str:

@@ -10,11 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from common.machine import Cores
+from common.proc import Memory, cpu_spent, sample_cpu, sample_memory
+from common.rounds import alternate
+from common.server import HOST, RunningServer, ServerError
+
 from httpbench.load import CASES, Case, Figures, LoadError, run_wrk
-from httpbench.machine import Cores
 from httpbench.peers import Peer, Site
-from httpbench.proc import Memory, cpu_spent, sample_cpu, sample_memory
-from httpbench.server import HOST, RunningServer, ServerError, WrongAnswer, check, running
+from httpbench.server import WrongAnswer, check, serving
 
 IDLE_CONNECTIONS: Final = 64
 _WARM_UP_SECONDS: Final = 1
@@ -116,18 +119,13 @@ def _warm_up(server: RunningServer, case: Case, connections: int, cores: Cores) 
 
 def _row(peer: Peer, case: Case, connections: int, number: int, plan: Plan, site: Site, cores: Cores) -> Row:
     try:
-        with running(peer, site, cores.server) as server:
+        with serving(peer, site, cores.server) as server:
             headers = tuple(check(case, server.port))
             _warm_up(server, case, connections, cores)
             result = _measure(server, case, connections, plan.seconds, cores)
     except (ServerError, WrongAnswer, LoadError) as exc:
         return Row(case.name, connections, peer.name, number, None, error=f"{type(exc).__name__}: {exc}")
     return Row(case.name, connections, peer.name, number, result, headers=headers)
-
-
-def alternate(peers: Sequence[Peer], number: int) -> Sequence[Peer]:
-    """Order the servers of a round: every second one backwards, so that none always follows the same."""
-    return peers if number % 2 else tuple(reversed(peers))
 
 
 def measure_rows(plan: Plan, site: Site, cores: Cores) -> Iterator[Row]:
@@ -185,7 +183,7 @@ def _count_closed(held: Sequence[socket.socket]) -> int:
 def _idle_row(peer: Peer, plan: Plan, site: Site, cores: Cores) -> IdleRow:
     case = CASES[0]
     try:
-        with running(peer, site, cores.server) as server:
+        with serving(peer, site, cores.server) as server:
             check(case, server.port)
             _warm_up(server, case, IDLE_CONNECTIONS, cores)
             alone = _measure(server, case, IDLE_CONNECTIONS, plan.seconds, cores)

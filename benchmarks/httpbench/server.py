@@ -1,98 +1,27 @@
-"""One server under test: started, waited for, proved to answer rightly, stopped with all its children.
+"""One HTTP server under test: started, and proved to answer rightly.
 
 It must never know what is measured while the server runs.
 """
 
 import http.client
-import os
-import signal
 import socket
-import subprocess
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Final
+
+from common.server import HOST, RunningServer, free_port, running
 
 from httpbench.load import Case
 from httpbench.peers import Peer, Site, environment
 
-HOST: Final = "127.0.0.1"
-_START_SECONDS: Final = 20.0
-_STOP_SECONDS: Final = 5.0
 _REPLY_SECONDS: Final = 10.0
-_POLL_SECONDS: Final = 0.02
-_LOG_TAIL: Final = 400
-
-
-class ServerError(Exception):
-    """A server did not start, or died."""
 
 
 class WrongAnswer(Exception):  # noqa: N818 - what the server gave
     """A server's reply is not the one that was asked for: its figures would mean nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunningServer:
-    """A server that accepts connections.
-
-    Attributes:
-        pid: The top of its process tree.
-        port: On `HOST`.
-    """
-
-    pid: int
-    port: int
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on at the moment."""
-    with socket.create_server((HOST, 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def _accepts(port: int) -> bool:
-    try:
-        socket.create_connection((HOST, port), timeout=1.0).close()
-    except OSError:
-        return False
-    return True
-
-
-def _last_words(log: Path) -> str:
-    """Take the last line of a log, where a traceback has its message; the file itself keeps the rest."""
-    lines = log.read_text(errors="replace").split("\n")
-    return next((line.strip()[-_LOG_TAIL:] for line in reversed(lines) if line.strip()), "without a word")
-
-
-def _wait_until_up(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not _accepts(port):
-        if process.poll() is not None:
-            raise ServerError(f"ended with {process.returncode}: {_last_words(log)}")
-        if time.monotonic() > deadline:
-            raise ServerError(f"does not listen after {_START_SECONDS:.0f} s; see {log}")
-        time.sleep(_POLL_SECONDS)
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End the server; what is left of its own session after the time-out is killed."""
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        pass
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.wait()
-
-
-@contextmanager
-def running(peer: Peer, site: Site, core: int) -> Iterator[RunningServer]:
+def serving(peer: Peer, site: Site, core: int) -> AbstractContextManager[RunningServer]:
     """Run a server, pinned to one processor, for the length of a ``with`` block.
 
     Args:
@@ -105,21 +34,7 @@ def running(peer: Peer, site: Site, core: int) -> Iterator[RunningServer]:
     """
     port = free_port()
     log = site.build / f"{peer.name}.log"
-    command = ["taskset", "-c", str(core), *peer.command(site, port)]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env=environment(site),
-            start_new_session=True,  # one process group for _stop
-        )
-    try:
-        _wait_until_up(process, port, log)
-        yield RunningServer(process.pid, port)
-    finally:
-        _stop(process)
+    return running(peer.command(site, port), port=port, core=core, log=log, environment=environment(site))
 
 
 def wrong_with(case: Case, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> str | None:

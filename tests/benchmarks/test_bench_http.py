@@ -1,7 +1,6 @@
 """The pure parts of the HTTP benchmark: what wrk printed, what /proc says, ratios, tables, the command line."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -10,21 +9,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from bench_http import choose_peers, make_parser, prepare
-from httpbench.load import CASES, FILE_BODY, Figures, LoadError, parse_output, wrk_command
-from httpbench.machine import Cores, choose_cores, cpu_model, parse_cpu_list
-from httpbench.peers import PEERS, Peer, PeerMissing, Site, nginx_config
-from httpbench.proc import (
+from common.proc import (
     Memory,
-    cpu_spent,
-    descendants,
-    parse_schedstat,
-    parse_stat,
-    parse_status,
-    sample_cpu,
-    sample_memory,
 )
-from httpbench.report import document, format_idle, format_summaries, format_table, paired_ratio, summarize
-from httpbench.runner import IdleRow, Measurement, Row, alternate
+from common.programs import PeerMissing
+from httpbench.load import CASES, FILE_BODY, Figures, LoadError, parse_output, wrk_command
+from httpbench.peers import PEERS, Peer, Site, nginx_config
+from httpbench.report import document, format_idle, format_summaries, summarize
+from httpbench.runner import IdleRow, Measurement, Row
 from httpbench.server import wrong_with
 
 MINIMAL, BROWSER, PIPELINED, FILE = CASES
@@ -105,69 +97,6 @@ def test_the_browser_sends_eight_headers_in_about_380_bytes() -> None:
     assert 360 <= len("\r\n".join(lines)) + 4 <= 400
 
 
-# --- what /proc says
-
-
-def test_schedstat_is_the_first_number() -> None:
-    assert parse_schedstat("120200000 83634 2\n") == 120_200_000
-
-
-def test_stat_with_a_hostile_name() -> None:
-    fields = "S 7 42 42 0 -1 4194560 100 0 0 0 250 125 9 9 20 0 1 0"
-    assert parse_stat(f"42 (a) S 1 (b) {fields}\n") == (7, 375)
-
-
-def test_status_in_bytes() -> None:
-    assert parse_status("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n") == Memory(1 << 20, 2 << 20)
-
-
-def test_a_zombie_has_no_memory() -> None:
-    assert parse_status("Name:\tx\nState:\tZ (zombie)\n") == Memory(0, 0)
-
-
-def test_descendants_reach_grandchildren_only_of_the_root() -> None:
-    parents = {10: 1, 11: 10, 12: 11, 13: 10, 20: 1, 21: 20}
-    assert sorted(descendants(10, parents)) == [10, 11, 12, 13]
-
-
-def test_cpu_time_between_samples() -> None:
-    before = {1: 5_000_000_000, 2: 1_000_000_000, 9: 400}
-    after = {1: 6_500_000_000, 2: 1_000_000_000, 3: 250_000_000}
-    assert cpu_spent(before, after) == 1.75
-
-
-def test_this_process_has_used_time_and_memory() -> None:
-    assert cpu_spent({}, sample_cpu(os.getpid())) > 0
-    memory = sample_memory(os.getpid())
-    assert 0 < memory.rss <= memory.peak
-
-
-# --- the machine
-
-
-@pytest.mark.parametrize(("text", "cpus"), [("0\n", {0}), ("0-2,5", {0, 1, 2, 5}), ("4,6-7", {4, 6, 7})])
-def test_cpu_list(text: str, cpus: set[int]) -> None:
-    assert parse_cpu_list(text) == cpus
-
-
-def test_wrk_avoids_the_other_thread_of_the_servers_core() -> None:
-    pairs = {cpu: frozenset({cpu & ~1, cpu | 1}) for cpu in range(4)}
-    cores = choose_cores([0, 1, 2, 3], pairs)
-    assert cores == Cores(3, 0)
-    assert choose_cores([2, 3], pairs).warning != ""
-
-
-def test_one_processor_is_shared_and_said() -> None:
-    cores = choose_cores([3], {})
-    assert (cores.server, cores.client) == (3, 3)
-    assert "one processor" in cores.warning
-
-
-def test_cpu_model() -> None:
-    assert cpu_model("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n") == "Some CPU @ 2 GHz"
-    assert cpu_model("processor\t: 0\n") == "unknown"
-
-
 # --- servers
 
 
@@ -204,12 +133,6 @@ def peer(name: str) -> Peer:
     return Peer(name, lambda _: "1", lambda _site, _port: [name])
 
 
-def test_rounds_alternate() -> None:
-    first, second = peer("a"), peer("b")
-    assert [p.name for p in alternate([first, second], 1)] == ["a", "b"]
-    assert [p.name for p in alternate([first, second], 2)] == ["b", "a"]
-
-
 # --- the report
 
 
@@ -217,13 +140,6 @@ def test_a_measurement_per_request() -> None:
     result = measured(cpu=3.0, requests=300_000, seconds=4.0)
     assert result.cpu_us == 10.0
     assert result.load == 0.75
-
-
-def test_ratios_are_paired_by_round() -> None:
-    own = {1: measured(cpu=2.0), 2: measured(cpu=8.0), 3: measured(cpu=3.0), 4: measured(cpu=99.0)}
-    base = {1: measured(cpu=1.0), 2: measured(cpu=8.0), 3: measured(cpu=1.0), 5: measured(cpu=50.0)}
-    assert paired_ratio(own, base, lambda result: result.cpu_us) == 2.0
-    assert paired_ratio(own, {}, lambda result: result.cpu_us) is None
 
 
 def test_summary_takes_medians_and_sorts_by_cpu_time() -> None:
@@ -269,10 +185,6 @@ def test_table_says_where_uncounted_requests_weigh() -> None:
 
 def test_one_connection_is_singular() -> None:
     assert format_summaries(MINIMAL, 1, []).startswith("minimal request, 1 connection\n")
-
-
-def test_columns_line_up() -> None:
-    assert format_table([("name", "n"), ("a", "100")]) == "name    n\na     100"
 
 
 def test_idle_table() -> None:

@@ -23,6 +23,7 @@ from evkit.core.flags import (
 )
 from evkit.errors import LoopError
 from evkit.testing import FakeBackend, FakeBase, ManualClock
+from locking import plain_and_locked  # noqa: F401 - a fixture that is used by itself
 
 FD = 10**6  # no real descriptor: for the fake backend
 Pair = tuple[socket.socket, socket.socket]

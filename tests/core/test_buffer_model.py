@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from evkit.core.buffer import EOL, Buffer, BufferInfo
+from evkit.core.buffer import EOL, Buffer, BufferInfo, FileAccess, FileSegment, LockedBuffer
 from evkit.errors import FrozenBufferError
 
 LINE_ENDS = {
@@ -34,8 +34,8 @@ needles = st.text("ab\r\n\0", max_size=4).map(str.encode)
 class Modelled:
     """A buffer, the bytearray that it must equal, and what its callback heard."""
 
-    def __init__(self) -> None:
-        self.buffer = Buffer()
+    def __init__(self, make: type[Buffer]) -> None:
+        self.buffer = make()
         self.model = bytearray()
         self.front = self.back = False
         self.heard = 0
@@ -54,9 +54,11 @@ class Modelled:
 
 
 class BufferMachine(RuleBasedStateMachine):
+    make: tuple[type[Buffer], type[Buffer]] = (Buffer, Buffer)
+
     def __init__(self) -> None:
         super().__init__()
-        self.sides = (Modelled(), Modelled())
+        self.sides = tuple(map(Modelled, self.make))
         self.cleanups: list[int] = []
         self.descriptors: list[int] = []
 
@@ -66,8 +68,10 @@ class BufferMachine(RuleBasedStateMachine):
         self.file.write(FILE)
         self.file.flush()
         self.pipe = os.pipe()
+        self.segment: FileSegment | None = None
 
     def teardown(self) -> None:
+        self.free_segment()
         for side in self.sides:
             side.buffer.unfreeze(front=True, back=True)
             side.buffer.clear()
@@ -136,15 +140,57 @@ class BufferMachine(RuleBasedStateMachine):
         if length is not None:
             length = min(length, len(FILE) - offset)
         stretch = FILE[offset:] if length is None else FILE[offset : offset + length]
-        # A high number, so that nothing else gets it after it is closed.
-        descriptor = os.dup(self.file.fileno())
-        high = 500 + len(self.descriptors)
-        os.dup2(descriptor, high)
-        os.close(descriptor)
-        self.descriptors.append(high)
+        high = self.descriptor()
         self.unless(it.back and bool(stretch), lambda: it.buffer.add_file(high, offset, length))
         if not it.back:
             it.model += stretch
+
+    def descriptor(self) -> int:
+        """Open the file under a high number, so that nothing else gets it after it is closed."""
+        high = 500 + len(self.descriptors)
+        os.dup2(self.file.fileno(), high)
+        self.descriptors.append(high)
+        return high
+
+    @rule(access=st.sampled_from(FileAccess), offset=st.integers(0, len(FILE)))
+    def make_segment(self, access: FileAccess, offset: int) -> None:
+        self.free_segment()
+        self.segment = FileSegment(self.descriptor(), offset, access=access)
+        self.stretch = FILE[offset:]
+        number = len(self.cleanups)
+        self.cleanups.append(0)
+
+        def cleanup(given: object) -> None:
+            self.cleanups[number] += 1
+
+        self.segment.add_cleanup(cleanup)
+
+    @rule()
+    def free_segment(self) -> None:
+        if self.segment is not None:
+            self.segment.free()
+            self.segment = None
+
+    @precondition(lambda self: self.segment is not None)
+    @rule(side=sides, offset=st.integers(0, len(FILE)), length=st.none() | sizes)
+    def add_file_segment(self, side: int, offset: int, length: int | None) -> None:
+        it, segment = self.sides[side], self.segment
+        assert segment is not None
+        offset = min(offset, len(self.stretch))
+        if length is not None:
+            length = min(length, len(self.stretch) - offset)
+        part = self.stretch[offset:] if length is None else self.stretch[offset : offset + length]
+        self.unless(it.back and bool(part), lambda: it.buffer.add_file_segment(segment, offset, length))
+        if not it.back:
+            it.model += part
+
+    @rule(side=sides, pieces=st.lists(data, max_size=4))
+    def add_iovec(self, side: int, pieces: list[bytes]) -> None:
+        it = self.sides[side]
+        added = self.unless(it.back and any(pieces), lambda: it.buffer.add_iovec(pieces))
+        if not it.back:
+            assert added == sum(map(len, pieces))
+            it.model += b"".join(pieces)
 
     @rule(side=sides, data=data)
     def prepend(self, side: int, data: bytes) -> None:
@@ -153,15 +199,19 @@ class BufferMachine(RuleBasedStateMachine):
         if not it.front:
             it.model[:0] = data
 
-    @rule(side=sides, size=st.integers(1, 3000), filled=st.integers(0, 3000))
-    def reserve_and_commit(self, side: int, size: int, filled: int) -> None:
+    @rule(
+        side=sides,
+        wanted=st.lists(st.tuples(st.integers(1, 3000), st.integers(0, 3000)), min_size=1, max_size=3),
+    )
+    def reserve_and_commit(self, side: int, wanted: list[tuple[int, int]]) -> None:
         it = self.sides[side]
-        filled = min(size, filled)
-        window = self.unless(it.back, lambda: it.buffer.reserve(size))
-        if isinstance(window, memoryview):
-            window[:filled] = b"\n" * filled
-            it.buffer.commit(filled)
-            it.model += b"\n" * filled
+        windows = self.unless(it.back, lambda: it.buffer.reserve_iovec([size for size, _ in wanted]))
+        if isinstance(windows, list):
+            filled = [min(size, filled) for size, filled in wanted]
+            for window, count, mark in zip(windows, filled, (b"\n", b"a", b"b"), strict=False):
+                window[:count] = mark * count
+                it.model += mark * count
+            it.buffer.commit(*filled)
 
     # Moving
 
@@ -173,6 +223,25 @@ class BufferMachine(RuleBasedStateMachine):
         self.unless(blocked, lambda: to.buffer.add_buffer(of.buffer))
         if moves and not blocked:
             to.model += of.take(len(of.model))
+
+    @rule(into=sides, source=sides)
+    def add_buffer_reference(self, into: int, source: int) -> None:
+        to, of = self.sides[into], self.sides[source]
+        if to is of and of.model:
+            with pytest.raises(ValueError, match="itself"):
+                to.buffer.add_buffer_reference(of.buffer)
+            return
+        self.unless(to.back and bool(of.model), lambda: to.buffer.add_buffer_reference(of.buffer))
+        # Twice as much each time they refer to each other.
+        if not to.back:
+            to.model += of.model
+
+    @precondition(lambda self: any(len(side.model) > 100_000 for side in self.sides))
+    @rule()
+    def shrink(self) -> None:
+        for it in self.sides:
+            if not it.front:
+                it.buffer.drain(len(it.take(len(it.model) - 1000)) if len(it.model) > 1000 else 0)
 
     @rule(into=sides, source=sides)
     def prepend_buffer(self, into: int, source: int) -> None:
@@ -322,3 +391,18 @@ BufferMachine.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestBufferMachine = BufferMachine.TestCase
+
+
+class LockedMachine(BufferMachine):
+    make = (LockedBuffer, LockedBuffer)
+
+
+class MixedMachine(BufferMachine):
+    make = (LockedBuffer, Buffer)
+
+
+LockedMachine.TestCase.settings = MixedMachine.TestCase.settings = settings(
+    max_examples=20, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestLockedMachine = LockedMachine.TestCase
+TestMixedMachine = MixedMachine.TestCase

@@ -8,7 +8,13 @@ import pytest
 from evkit.core.base import EventBase
 from evkit.core.config import EventConfig, supported_methods
 from evkit.core.flags import (
+    BASE_EPOLL_DISALLOW_TIMERFD,
+    BASE_EPOLL_USE_CHANGELIST,
     BASE_IGNORE_ENV,
+    BASE_NO_CACHE_TIME,
+    BASE_NOLOCK,
+    BASE_PRECISE_TIMER,
+    BASE_USE_SIGNALFD,
     FEATURE_EARLY_CLOSE,
     FEATURE_ET,
     FEATURE_FDS,
@@ -27,7 +33,9 @@ def chosen(config: EventConfig) -> str:
 
 
 def test_methods_are_this_platforms_in_libevents_order() -> None:
-    assert supported_methods() == [name for name in ("epoll", "poll", "select") if hasattr(select, name)]
+    assert supported_methods() == [
+        name for name in ("kqueue", "epoll", "poll", "select") if hasattr(select, name)
+    ]
 
 
 @needs_epoll
@@ -46,7 +54,8 @@ class TestChoice:
         assert chosen(EventConfig(avoid=(name for name in ["epoll"]), environment={})) == "poll"
 
     def test_avoid_takes_names_of_other_platforms(self) -> None:
-        assert chosen(EventConfig(avoid=["kqueue", "devpoll", "evport", "win32"], environment={})) == "epoll"
+        names = ["evport", "kqueue", "devpoll", "win32", "wepoll"]
+        assert chosen(EventConfig(avoid=names, environment={})) == "epoll"
 
     def test_avoid_of_something_unknown_is_a_mistake(self) -> None:
         with pytest.raises(
@@ -117,6 +126,66 @@ class TestEnvironment:
         finally:
             set_log_callback(None)
         assert lines == [(LOG_MSG, "evkit is using: epoll")]
+
+
+@needs_epoll
+class TestChangelist:
+    """``BASE_EPOLL_USE_CHANGELIST`` and the variable of the same name."""
+
+    def test_is_off_by_default(self) -> None:
+        assert chosen(EventConfig(environment={})) == "epoll"
+
+    def test_by_flag(self) -> None:
+        config = EventConfig(flags=BASE_EPOLL_USE_CHANGELIST | BASE_IGNORE_ENV)
+        assert chosen(config) == "epoll (with changelist)"
+        with EventBase(config) as base:
+            assert base.method == "epoll (with changelist)"
+
+    @pytest.mark.parametrize("value", ["1", "", "0"])
+    def test_by_environment_whatever_the_value(self, value: str) -> None:
+        assert (
+            chosen(EventConfig(environment={"EVENT_EPOLL_USE_CHANGELIST": value}))
+            == "epoll (with changelist)"
+        )
+
+    def test_environment_is_ignored_when_asked(self) -> None:
+        config = EventConfig(flags=BASE_IGNORE_ENV, environment={"EVENT_EPOLL_USE_CHANGELIST": "1"})
+        assert chosen(config) == "epoll"
+
+    @pytest.mark.parametrize(("avoid", "name"), [(["epoll"], "poll"), (["epoll", "poll"], "select")])
+    def test_means_nothing_to_other_backends(self, avoid: list[str], name: str) -> None:
+        assert chosen(EventConfig(avoid=avoid, flags=BASE_EPOLL_USE_CHANGELIST, environment={})) == name
+
+    def test_is_epoll_to_who_avoids_or_forbids_that(self) -> None:
+        config = EventConfig(flags=BASE_EPOLL_USE_CHANGELIST, environment={"EVENT_NOEPOLL": "1"})
+        assert chosen(config) == "poll"
+
+    def test_has_epolls_features(self) -> None:
+        features = FEATURE_ET | FEATURE_O1 | FEATURE_EARLY_CLOSE
+        config = EventConfig(require=features, flags=BASE_EPOLL_USE_CHANGELIST, environment={})
+        with EventBase(config) as base:
+            assert (base.method, base.features) == ("epoll (with changelist)", features)
+
+    def test_is_shown(self) -> None:
+        lines: list[str] = []
+        set_log_callback(lambda _severity, message: lines.append(message))
+        try:
+            environment = {"EVENT_SHOW_METHOD": "1", "EVENT_EPOLL_USE_CHANGELIST": "1"}
+            EventConfig(environment=environment).choose_backend()
+        finally:
+            set_log_callback(None)
+        assert lines == ["evkit is using: epoll (with changelist)"]
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [BASE_NOLOCK, BASE_PRECISE_TIMER, BASE_EPOLL_DISALLOW_TIMERFD, BASE_USE_SIGNALFD, BASE_NO_CACHE_TIME],
+)
+def test_other_flags_choose_no_backend(flag: int) -> None:
+    default = EventConfig(environment={}).choose_backend()
+    assert EventConfig(flags=flag, environment={}).choose_backend() is default
+    ignored = {"EVENT_PRECISE_TIMER": "1", "EVENT_USE_SIGNALFD": "1"}
+    assert EventConfig(environment=ignored).choose_backend() is default
 
 
 class TestLimits:

@@ -25,10 +25,11 @@ def of_itself(node: ast.Attribute) -> bool:
 def intrusions(tree: ast.AST) -> list[str]:
     """Return the inner attributes of other objects that a module uses, two of the same class left out.
 
-    What a module uses of ``self`` is its own class's, so it may use that of another object of it, too.
+    What a module uses of ``self``, or defines, is its own class's, so it may use that of another object of it, too.
     """
     used = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and inner(node)]
     own = {node.attr for node in used if of_itself(node)}
+    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     return [ast.unparse(node) for node in used if node.attr not in own]
 
 

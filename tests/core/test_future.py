@@ -241,7 +241,7 @@ class TestCallbacks:
 
     def test_one_that_asks_a_cancelled_future_does_not_end_the_loop(self, base: EventBase) -> None:
         """``asyncio.CancelledError`` is no ``Exception``."""
-        escaped: list[Exception] = []
+        escaped: list[BaseException] = []
         base.exception_handler = lambda exception, _source: escaped.append(exception)
         log: list[str] = []
         future = Future[int](base, Future.result)
@@ -253,9 +253,8 @@ class TestCallbacks:
         assert log == ["last"]
         assert len(escaped) == 3
         for exception in escaped:
-            assert isinstance(exception, EvkitError)
-            assert "CancelledError('enough') escaped from a callback of <Future cancelled>" in str(exception)
-            assert isinstance(exception.__cause__, asyncio.CancelledError)
+            assert isinstance(exception, asyncio.CancelledError)
+            assert exception.args == ("enough",)
 
     @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
     def test_one_that_ends_the_program_leaves_the_loop(
@@ -447,7 +446,7 @@ class TestResultRunsTheBase:
         later(base, getattr(base, how))
         base.add_virtual()
         with pytest.raises(
-            LoopError, match=r"stopped, by loopexit\(\) or loopbreak\(\), before <Future pending"
+            LoopError, match=r"stopped, by stop\(\), loopexit\(\) or loopbreak\(\), before <Future pending"
         ):
             future.result(timeout)
         base.del_virtual()
@@ -691,7 +690,8 @@ class TestFromAnotherThread:
             pool.submit(future.result).result()
 
     def test_the_base_is_closed_meanwhile(self, base: EventBase, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("evkit.core.future._LOOK_AGAIN", 0.001)
+        """The thread is told: it need not look again."""
+        monkeypatch.setattr("evkit.core.future._LOOK_AGAIN", 1e6)
         future: Future[int] = Future(base)
         base.add_virtual()
         when_waited_for(base, future, base.loopbreak)

@@ -3,7 +3,9 @@
 import errno
 import os
 import resource
+import select
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +25,22 @@ from evkit.testing import ManualClock
 
 ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
 ANY_PORT = ("127.0.0.1", 0)
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+HAS_IPV6 = has_ipv6()
+
+
+def select_writable(sock: socket.socket) -> bool:
+    return bool(select.select([], [sock], [], 0)[1])
 
 
 class Door:
@@ -390,11 +408,103 @@ class TestBinding:
         with pytest.raises(OverflowError):
             Listener.bind(base, None, ANY_PORT, backlog=1 << 80)
 
-    @pytest.mark.skipif(not socket.has_ipv6, reason="this Python has no IPv6")
+    @pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
     def test_ipv6(self, base: EventBase) -> None:
         listener = Listener.bind(base, None, ("::1", 0), ipv6_only=True)
         assert listener.address == f"[::1]:{listener.socket.getsockname()[1]}"
         listener.close()
+
+    @pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
+    @pytest.mark.parametrize("only", [False, True])
+    def test_ipv4_on_an_ipv6_address(self, base: EventBase, only: bool) -> None:
+        accepted: list[socket.socket] = []
+        listener = Listener.bind(
+            base, lambda _listener, sock, _address: accepted.append(sock), ("::", 0), ipv6_only=only
+        )
+        with socket.socket() as client:
+            refused = client.connect_ex(("127.0.0.1", listener.port))
+            base.loop(ONE_PASS)
+            assert refused == (errno.ECONNREFUSED if only else 0)
+            if not only:
+                assert accepted[0].getpeername()[:2] == ("::ffff:127.0.0.1", client.getsockname()[1])
+        for sock in accepted:
+            sock.close()
+        listener.close()
+
+    def test_deferred_accept_waits_for_the_first_bytes(self, base: EventBase) -> None:
+        if not hasattr(socket, "TCP_DEFER_ACCEPT"):
+            pytest.skip("this system can't")
+        with Door(base, deferred_accept=True) as door:
+            door.knock()
+            base.loop(EVLOOP_NONBLOCK)
+            assert not door.sockets
+            door.clients[0].send(b"hi")
+            base.loop(EVLOOP_ONCE)
+            assert door.sockets[0].recv(9) == b"hi"
+
+    def test_two_on_one_port(self, base: EventBase) -> None:
+        with Door(base, reuseable_port=True) as first:
+            address = first.listener.socket.getsockname()
+            second = Listener.bind(base, first.on_accept, address, reuseable_port=True)
+            assert second.port == first.listener.port
+            second.close()
+
+    def test_options_reach_the_listener(self, base: EventBase) -> None:
+        with bound_socket(ANY_PORT) as other:
+            address = other.getsockname()
+        listener = Listener.bind(base, None, address, keepalive=60, leave_blocking=True, close_on_free=False)
+        assert listener.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert listener._leave_blocking
+        listener.close()
+        with listener.socket as sock:
+            assert sock.fileno() >= 0
+
+    @pytest.mark.parametrize("backlog", [0, -1])
+    def test_backlog_below_one_is_refused(
+        self, base: EventBase, backlog: int, open_descriptors: None
+    ) -> None:
+        with pytest.raises(ValueError, match="backlog must be >= 1"):
+            Listener.bind(base, None, ANY_PORT, backlog=backlog)
+
+    def test_backlog_is_the_number_that_may_wait(self, base: EventBase) -> None:
+        listener = Listener.bind(base, None, ANY_PORT, backlog=1)
+        waiting = []
+        for _ in range(8):
+            client = socket.socket()
+            client.setblocking(False)
+            waiting.append(client)
+            client.connect_ex(listener.socket.getsockname())
+        unconnected = [client for client in waiting if client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)]
+        connected = [client for client in waiting if select_writable(client)]
+        assert len(connected) < len(waiting)
+        assert unconnected == []
+        for client in waiting:
+            client.close()
+        listener.close()
+
+    def test_socket_that_accepts_nothing_is_refused(self, base: EventBase) -> None:
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            with pytest.raises(ValueError, match="accepts connections"):
+                Listener(base, None, sock)
+            assert sock.fileno() >= 0  # the caller's still
+        with bound_socket(ANY_PORT) as sock, pytest.raises(ValueError, match="listens already"):
+            Listener(base, None, sock, backlog=None)
+
+    def test_mode_of_a_unix_socket(self, base: EventBase, tmp_path: Path) -> None:
+        listener = Listener.bind(base, None, str(tmp_path / "s"), mode=0o660)
+        assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o660
+        listener.close()
+
+    def test_file_of_a_socket_that_was_given_listening_is_left(self, base: EventBase, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        with bound_socket(str(path)) as others:  # those of a service manager, say
+            given = others.dup()
+            Listener(base, None, given, backlog=None).close()
+            assert given.fileno() == -1
+            assert path.exists()
+            others.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                others.accept()  # nobody has knocked to find out
 
     def test_unix_socket_is_served_and_its_file_removed(
         self, base: EventBase, tmp_path: Path, open_descriptors: None

@@ -10,6 +10,7 @@ from evkit.core.log import (
     LOG_ERR,
     LOG_MSG,
     LOG_WARN,
+    exception_lines,
     fatal,
     log,
     set_fatal_callback,
@@ -78,3 +79,17 @@ def test_fatal_callback_may_raise_something_of_its_own() -> None:
     set_fatal_callback(None)
     with pytest.raises(LoopError):
         fatal("it is over")
+
+
+def test_lines_of_an_exception_are_those_of_its_traceback_or_of_the_one_given() -> None:
+    def fail() -> None:
+        raise ValueError("on purpose")
+
+    with pytest.raises(ValueError, match="on purpose") as info:
+        fail()
+    exception, where = info.value, info.tb
+    assert "in fail\n" in exception_lines(exception)
+    assert exception_lines(exception).endswith("ValueError: on purpose\n")
+    exception = exception.with_traceback(None)
+    assert "in fail\n" not in exception_lines(exception)
+    assert "in fail\n" in exception_lines(exception, where)

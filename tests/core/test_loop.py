@@ -28,6 +28,7 @@ from evkit.core.queues import Flushable
 from evkit.core.watch import Watcher
 from evkit.errors import LoopError
 from evkit.testing import FakeBackend, FakeBase, ManualClock, base_with_fakes
+from locking import plain_and_locked  # noqa: F401 - a fixture that is used by itself
 
 ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
 FD = 10**6  # no real descriptor: for the fake backend

@@ -17,6 +17,8 @@ from evkit.core.net import (
     family_of,
     format_address,
     parse_sockaddr_port,
+    set_deferred_accept,
+    set_keepalive,
 )
 
 PORTS = st.integers(0, 65535)
@@ -168,6 +170,60 @@ class TestBoundSocket:
     def test_path_too_long(self, open_descriptors: None) -> None:
         with pytest.raises(OSError, match="too long"):
             bound_socket("/" + "x" * 200)
+
+    def test_deferred_accept(self) -> None:
+        option = getattr(socket, "TCP_DEFER_ACCEPT", None)
+        if option is None:
+            pytest.skip("this system can't")
+        with bound_socket(("127.0.0.1", 0), deferred_accept=True) as sock:
+            assert sock.getsockopt(socket.IPPROTO_TCP, option) > 0
+        with bound_socket(("127.0.0.1", 0)) as sock:
+            assert sock.getsockopt(socket.IPPROTO_TCP, option) == 0
+
+    def test_deferred_accept_where_the_system_can_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(socket, "TCP_DEFER_ACCEPT", raising=False)
+        with bound_socket(("127.0.0.1", 0)) as sock:
+            before = sock.getsockname()
+            set_deferred_accept(sock)
+            assert sock.getsockname() == before
+
+    def test_options_that_do_not_go_with_the_address(self, tmp_path: Path, open_descriptors: None) -> None:
+        with pytest.raises(ValueError, match="reuseable_port"):
+            bound_socket(str(tmp_path / "s"), reuseable_port=True)
+        with pytest.raises(ValueError, match="mode is for"):
+            bound_socket(("127.0.0.1", 0), mode=0o600)
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestKeepalive:
+    def options(self, sock: socket.socket) -> tuple[int, ...]:
+        names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+        return tuple(sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names)
+
+    def test_is_off_by_default(self) -> None:
+        with bound_socket(("127.0.0.1", 0)) as sock:
+            assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+    @pytest.mark.parametrize(("seconds", "options"), [(300, (300, 100, 3)), (1, (1, 1, 3)), (7.5, (7, 2, 3))])
+    def test_is_inherited_by_what_is_accepted(self, seconds: float, options: tuple[int, ...]) -> None:
+        with bound_socket(("127.0.0.1", 0), keepalive=seconds) as sock:
+            sock.listen()
+            sock.setblocking(True)
+            with socket.create_connection(sock.getsockname()):
+                accepted, _ = sock.accept()
+                with accepted:
+                    assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                    assert self.options(accepted) == options
+
+    def test_is_switched_off(self) -> None:
+        with bound_socket(("127.0.0.1", 0), keepalive=60) as sock:
+            set_keepalive(sock, None)
+            assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+    @pytest.mark.parametrize("seconds", [0, 0.9, -1, 32768, float("nan"), float("inf")])
+    def test_nonsense_is_refused(self, seconds: float, open_descriptors: None) -> None:
+        with pytest.raises(ValueError, match="1 to 32767 seconds"):
+            bound_socket(("127.0.0.1", 0), keepalive=seconds)
 
 
 class TestUnixFile:

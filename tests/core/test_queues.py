@@ -1,5 +1,9 @@
 """Who runs next: priorities and starvation, limits on one pass, deferred callbacks, copies that are stale."""
 
+import asyncio
+import gc
+import signal
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +15,7 @@ from evkit.core.flags import (
     COUNT_ACTIVE,
     EV_PERSIST,
     EV_READ,
+    EV_SIGNAL,
     EV_TIMEOUT,
     EVLOOP_NONBLOCK,
     EVLOOP_ONCE,
@@ -18,6 +23,7 @@ from evkit.core.flags import (
 from evkit.core.queues import Flushable
 from evkit.errors import LoopError
 from evkit.testing import FakeBase, ManualClock
+from locking import plain_and_locked  # noqa: F401 - a fixture that is used by itself
 
 ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
 FD = 10**6  # no real descriptor: for the fake backend
@@ -505,3 +511,96 @@ class TestOutbox:
         fakes.base.dispatch()
         assert mate.log == ["sent", "sent later"]
         assert fakes.backend.timeouts == [0, 60]
+
+
+class Outbox:
+    """Sends by calling."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act = act
+
+    def flush_output(self) -> None:
+        self.act()
+
+
+class TestOrderOfCalls:
+    @pytest.mark.parametrize("count", [1, 33, 34, 100])
+    def test_what_a_flush_before_the_poll_calls_stands_behind_what_was_put_off(
+        self, base: EventBase, count: int
+    ) -> None:
+        log: list[int] = []
+        for number in range(count):
+            base.call_soon(log.append, number)
+        base.queues.outbox.append(Outbox(lambda: base.call_soon(log.append, count)))
+        base.dispatch()
+        assert log == list(range(count + 1))
+
+    @pytest.mark.parametrize("count", [33, 34, 100])
+    def test_what_a_watcher_calls_too(self, base: EventBase, count: int) -> None:
+        log: list[int] = []
+        for number in range(count):
+            base.call_soon(log.append, number)
+        watcher = base.prepare(lambda watcher, _timeout: (watcher.close(), base.call_soon(log.append, count)))
+        base.dispatch()
+        assert log == list(range(count + 1))
+        watcher.close()
+
+    def test_calls_that_call_keep_it(self, base: EventBase) -> None:
+        log: list[int] = []
+
+        def call(number: int) -> None:
+            log.append(number)
+            if number < 200:
+                base.call_soon(call, number + 200)
+
+        for number in range(200):
+            base.call_soon(call, number)
+        base.dispatch()
+        assert log == list(range(400))
+
+
+class TestEscape:
+    @pytest.mark.parametrize("kind", [asyncio.CancelledError, GeneratorExit, BaseException])
+    def test_of_what_is_no_exception_does_not_end_the_loop(
+        self, base: EventBase, kind: type[BaseException]
+    ) -> None:
+        def fail(*_args: object) -> None:
+            raise kind
+
+        escaped: list[type[BaseException]] = []
+        base.exception_handler = lambda exception, _source: escaped.append(type(exception))
+        log: list[str] = []
+        base.prepare(lambda watcher, _timeout: (watcher.close(), fail()))
+        base.call_soon(fail)
+        storm = base.signal(signal.SIGUSR1, fail)
+        storm.activate(EV_SIGNAL, 2)
+        base.call_soon(log.append, "last")
+        assert base.dispatch() is False
+        assert escaped == [kind] * 4
+        assert log == ["last"]
+
+    def test_traceback_that_is_kept_keeps_no_argument(self, base: EventBase) -> None:
+        """Else who keeps the exception of its own call is a cycle, which only the garbage collector frees."""
+
+        class Keeper:
+            kept: BaseException
+
+            def call(self) -> None:
+                try:
+                    raise ValueError
+                except ValueError as exception:
+                    Keeper.kept = exception
+
+        keeper = Keeper()
+        gone = weakref.ref(keeper)
+        base.call_soon(keeper.call)
+        del keeper
+        gc.disable()
+        try:
+            base.dispatch()
+            frame = Keeper.kept.__traceback__.tb_frame  # type: ignore[union-attr]
+            frame.clear()  # its own: it has `self`, as any function has
+            assert gone() is None
+        finally:
+            gc.enable()
+            del Keeper.kept

@@ -12,11 +12,24 @@ from typing import Any
 import pytest
 
 from evkit.core.base import EventBase, log_exception
-from evkit.core.event import Deferred
-from evkit.core.flags import EV_READ, EVLOOP_NONBLOCK, EVLOOP_ONCE
+from evkit.core.buffer import BufferInfo
+from evkit.core.bufferevent import BufferEvent, SocketBufferEvent
+from evkit.core.config import EventConfig
+from evkit.core.event import Deferred, Event
+from evkit.core.flags import (
+    BEV_EVENT_ERROR,
+    EV_PERSIST,
+    EV_READ,
+    EV_SIGNAL,
+    EV_TIMEOUT,
+    EVLOOP_NONBLOCK,
+    EVLOOP_ONCE,
+)
 from evkit.core.listener import Listener
 from evkit.core.log import LOG_WARN, set_log_callback
-from evkit.testing import FakeBase
+from evkit.core.watch import Watcher
+from evkit.errors import ConnectionLost
+from evkit.testing import FakeBase, ManualClock
 
 ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
 Lines = list[tuple[int, str]]
@@ -190,3 +203,145 @@ def test_what_can_not_be_called_is_refused_at_once(
     with pytest.raises(TypeError, match="callable"):
         make(fakes.base, callback)
     assert fakes.base.dispatch() is False
+
+
+class TestFoundByReview:
+    """Faults that a reading of the code has found; each test was red on what was read."""
+
+    def test_output_is_sent_though_a_withdrawn_entry_stands_in_a_queue(self, base: EventBase) -> None:
+        """A write callback that writes to another connection, as a proxy does, while an event was just deleted."""
+        (left, peer), (other, other_peer) = socket.socketpair(), socket.socketpair()
+        one, two = SocketBufferEvent(base, left), SocketBufferEvent(base, other)
+        gone = base.user(lambda _event, _what: None)
+
+        def written(_bev: BufferEvent) -> None:
+            two.write(b"handed on")
+            gone.trigger()
+            gone.delete()
+
+        waits: list[float | None] = []
+
+        def look(_watcher: Watcher, timeout: float | None) -> None:
+            waits.append(timeout)
+            base.loopbreak()
+
+        base.prepare(look)
+        base.timer(ignore).add(5)  # something to wait for
+        one.set_callbacks(write=written)
+        one.write(b"first")
+        base.dispatch()
+        assert waits == [0]
+        base.loop(EVLOOP_NONBLOCK)
+        with peer, other_peer:
+            other_peer.setblocking(False)
+            assert other_peer.recv(100) == b"handed on"
+        one.close()
+        two.close()
+
+    def test_less_urgent_ones_wait_for_what_interrupts_internal_events(self, base: EventBase) -> None:
+        base.priority_init(3)
+        order: list[str] = []
+
+        def event(name: str, priority: int) -> Event:
+            made = base.user(lambda _event, _what: order.append(name))
+            made.set_priority(priority)
+            return made
+
+        urgent, low = event("urgent", 0), event("low", 2)
+        inner = base.add_internal(base._waker.fd, lambda _event, _what: urgent.trigger())
+        inner.activate(EV_READ)
+        low.trigger()
+        base.dispatch()
+        inner.delete()
+        assert order == ["urgent", "low"]
+
+    def test_source_that_cannot_tell_its_name_does_not_end_the_loop(self) -> None:
+        class HalfMade:
+            def __repr__(self) -> str:
+                return self.missing
+
+            def fail(self) -> None:
+                raise ValueError("on purpose")
+
+        lines: list[str] = []
+        set_log_callback(lambda _severity, message: lines.append(message))
+        try:
+            with EventBase() as base:
+                base.call_soon(HalfMade().fail)
+                base.call_soon(lines.append, "the next one")
+                base.dispatch()
+        finally:
+            set_log_callback(None)
+        assert "on purpose" in lines[0]
+        assert lines[-1] == "the next one"
+
+    def test_threadsafe_call_of_nothing_is_refused_where_it_is_made(self, base: EventBase) -> None:
+        with pytest.raises(TypeError, match="callable"):
+            base.call_soon_threadsafe(None)
+
+    @pytest.mark.parametrize("how", ["close", "flush"])
+    def test_callback_on_the_output_that_fails_leaves_no_descriptor(
+        self, base: EventBase, open_descriptors: None, how: str
+    ) -> None:
+        left, right = socket.socketpair()
+        bev = SocketBufferEvent(base, left)
+        caught: list[BaseException] = []
+        closed: list[object] = []
+        base.exception_handler = lambda exception, _source: caught.append(exception)
+        bev.on_close = closed.append
+
+        def fail(_buffer: object, info: BufferInfo) -> None:
+            if info.deleted:
+                raise ValueError("on purpose")
+
+        bev.output.add_callback(fail)
+        bev.write(b"x")
+        if how == "close":
+            bev.close()
+        else:
+            base.loop(EVLOOP_NONBLOCK)
+        assert [type(exception) for exception in caught] == [ValueError]
+        assert closed == [bev]
+        assert bev.closed
+        right.close()
+
+    def test_signal_with_a_time_out_starts_it_anew(self, manual_base: EventBase, clock: ManualClock) -> None:
+        heard: list[int] = []
+        event = manual_base.event(
+            signal.SIGUSR1, EV_SIGNAL | EV_PERSIST, lambda _event, what: heard.append(what)
+        )
+        event.add(10)
+        clock.advance(9)
+        signal.raise_signal(signal.SIGUSR1)
+        manual_base.loop(EVLOOP_NONBLOCK)
+        clock.advance(9)
+        manual_base.loop(EVLOOP_NONBLOCK)
+        assert heard == [EV_SIGNAL]
+        clock.advance(2)
+        manual_base.loop(EVLOOP_NONBLOCK)
+        assert heard == [EV_SIGNAL, EV_TIMEOUT]
+        event.delete()
+
+    def test_error_that_is_still_to_be_told_outlives_the_end_of_the_stream(self, base: EventBase) -> None:
+        left, right = socket.socketpair()
+        bev = SocketBufferEvent(base, left, defer_callbacks=True)
+        told: list[tuple[int, object]] = []
+        bev.set_callbacks(event=lambda bev, what: told.append((what, type(bev.error))))
+        right.close()
+        bev.enable(EV_READ)
+        bev.write(b"x")  # fails, and the end of the stream is there, too
+        base.loop(EVLOOP_ONCE)
+        base.loop(EVLOOP_NONBLOCK)
+        assert any(what & BEV_EVENT_ERROR and kind is ConnectionLost for what, kind in told)
+        bev.close()
+
+    @pytest.mark.parametrize("flags", [0x08, 0x40, -8])
+    def test_loop_flag_that_is_none(self, base: EventBase, flags: int) -> None:
+        with pytest.raises(ValueError, match="EVLOOP"):
+            base.loop(flags)
+        assert base.dispatch() is False
+
+    @pytest.mark.parametrize("wish", [{"flags": 0x100}, {"require": 0x100}, {"min_dispatch_priority": -3}])
+    def test_wish_that_is_none(self, wish: dict[str, int]) -> None:
+        with pytest.raises(ValueError, match=next(iter(wish))):
+            EventConfig(**wish)

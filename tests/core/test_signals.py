@@ -12,6 +12,7 @@ from evkit.core.base import EventBase
 from evkit.core.config import EventConfig
 from evkit.core.event import Event
 from evkit.core.flags import (
+    COUNT_ACTIVE,
     COUNT_ADDED,
     EV_PERSIST,
     EV_SIGNAL,
@@ -23,6 +24,7 @@ from evkit.core.log import LOG_WARN, set_log_callback
 from evkit.core.signals import HUB
 from evkit.core.watch import Watcher
 from evkit.errors import LoopError
+from locking import plain_and_locked  # noqa: F401 - a fixture that is used by itself
 
 ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
 SIGNUM = signal.SIGUSR1
@@ -487,14 +489,14 @@ class TestRefusals:
     def test_no_descriptor_for_the_wakeup(self, base: EventBase, monkeypatch: pytest.MonkeyPatch) -> None:
         """The signal is not half taken then: the next attempt succeeds, and hears."""
 
-        def fail() -> tuple[socket.socket, socket.socket]:
+        def fail() -> tuple[int, int]:
             raise OSError(24, "Too many open files")
 
         log: list[int] = []
         handler = signal.getsignal(SIGNUM)
         event = base.signal(SIGNUM, note(log))
         with monkeypatch.context() as patch:
-            patch.setattr(socket, "socketpair", fail)
+            patch.setattr(os, "pipe", fail)
             with pytest.raises(OSError, match="Too many"):
                 event.add()
         assert signal.getsignal(SIGNUM) is handler
@@ -527,3 +529,62 @@ class TestRefusals:
     def test_reading_when_nobody_wants_signals_is_harmless(self) -> None:
         HUB.read()
         assert wakeup_fd() == -1
+
+
+class TestStorm:
+    def test_of_ten_thousand_loses_none(self, base: EventBase) -> None:
+        calls = 0
+        deepest = 0
+
+        def count(_event: Event, _what: int) -> None:
+            nonlocal calls, deepest
+            calls += 1
+            deepest = max(deepest, base.num_events(COUNT_ACTIVE))
+
+        event = base.signal(SIGNUM, count)
+        event.add()
+        for _ in range(10_000):
+            signal.raise_signal(SIGNUM)
+        base.loop(EVLOOP_NONBLOCK)
+        assert calls == 10_000
+        assert deepest <= 1  # they are a number, not a queue
+        event.delete()
+
+    def test_of_one_signal_hides_no_other(self, base: EventBase) -> None:
+        log: list[str] = []
+        events = [
+            base.event(SIGNUM, EV_SIGNAL, lambda _event, _what: log.append("storm")),
+            base.signal(signal.SIGUSR2, lambda _event, _what: log.append("other")),
+        ]
+        for event in events:
+            event.add()
+        for _ in range(10_000):
+            signal.raise_signal(SIGNUM)
+        signal.raise_signal(signal.SIGUSR2)
+        base.loop(EVLOOP_NONBLOCK)
+        assert log.count("other") == 1
+        assert log.count("storm") == 10_000
+        events[1].delete()
+
+    def test_heard_by_a_base_in_another_thread(self, base: EventBase, config: MakeConfig) -> None:
+        """It reads nothing itself here: all that it is told takes one call of its loop."""
+        calls = 0
+
+        def count(_event: Event, _what: int) -> None:
+            nonlocal calls
+            calls += 1
+
+        with EventBase(config()) as other:
+            events = [base.signal(SIGNUM, note([])), other.signal(SIGNUM, count)]
+            for event in events:
+                event.add()
+            thread = threading.Thread(target=lambda: other.loop(ONE_PASS))
+            thread.start()
+            thread.join()  # the loop of `other` ran in that thread last
+            for _ in range(10_000):
+                signal.raise_signal(SIGNUM)
+            base.loop(EVLOOP_NONBLOCK)
+            other.loop(EVLOOP_NONBLOCK)
+            assert calls == 10_000
+            for event in events:
+                event.delete()

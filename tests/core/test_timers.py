@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from evkit.core.base import EventBase
 from evkit.core.event import Event
 from evkit.core.flags import EV_PERSIST
+from evkit.core.tally import Tally
 from evkit.core.timers import NEVER, CommonTimeout, TimerHeap, Timers
 from evkit.testing import base_with_fakes
 
@@ -35,35 +36,35 @@ def bound(live: int) -> int:
 
 class TestExpire:
     def test_takes_what_is_due_in_order(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         events = [timer(owner) for _ in range(5)]
         for event, deadline in zip(events, (3.0, 1.0, 5.0, 2.0, 4.0), strict=True):
             timers.set(event, deadline, None)
         assert timers.expire(0.9) == []
         assert timers.expire(3.0) == [events[1], events[3], events[0]]
         assert timers.expire(3.0) == []
-        assert timers.count == 2
+        assert timers.tally.added == 2
         assert timers.expire(100) == [events[4], events[2]]
-        assert timers.count == 0
+        assert timers.tally.added == 0
 
     def test_equal_deadlines_in_the_order_of_their_setting(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         events = [timer(owner) for _ in range(20)]
         for event in events:
             timers.set(event, 1.0, None)
         assert timers.expire(1.0) == events
 
     def test_deadline_may_move_both_ways(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         event = timer(owner)
         for deadline in (5.0, 2.0, 8.0):
             timers.set(event, deadline, None)
-        assert timers.count == 1
+        assert timers.tally.added == 1
         assert timers.expire(7.9) == []
         assert timers.expire(8.0) == [event]
 
     def test_deadline_moved_later_by_its_holder(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         event = timer(owner)
         timers.set(event, 5.0, None)
         event.deadline = 9.0
@@ -71,29 +72,29 @@ class TestExpire:
         assert timers.expire(9.0) == [event]
 
     def test_cleared_is_never_due(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         event = timer(owner)
         timers.set(event, 1.0, None)
         timers.clear(event)
         timers.clear(event)
-        assert timers.count == 0
+        assert timers.tally.added == 0
         assert event.deadline == NEVER
         assert timers.expire(5.0) == []
         timers.set(event, 0.5, None)
         assert timers.expire(5.0) == [event]
 
     def test_persistent_ones_wait_again(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         event = timer(owner, interval=2.0)
         timers.set(event, 2.0, None)
         assert timers.expire(2.5) == [event]
         assert event.deadline == 4.0  # from the deadline, not from now
         assert timers.expire(9.0) == [event]
         assert event.deadline == 11.0  # from now: two ticks were missed
-        assert timers.count == 1
+        assert timers.tally.added == 1
 
     def test_persistent_without_interval_to_speak_of_is_due_once_a_call(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         event = timer(owner, interval=0.0)
         timers.set(event, 1.0, None)
         assert timers.expire(1.0) == [event]
@@ -102,7 +103,7 @@ class TestExpire:
 
 class TestFirstDeadline:
     def test_is_never_when_nothing_waits(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         event = timer(owner)
         assert timers.heap.first_deadline() == NEVER
         timers.set(event, 5.0, None)
@@ -110,7 +111,7 @@ class TestFirstDeadline:
         assert timers.heap.first_deadline() == NEVER
 
     def test_passes_over_what_was_cleared(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         first, second = timer(owner), timer(owner)
         timers.set(first, 1.0, None)
         timers.set(second, 2.0, None)
@@ -118,7 +119,7 @@ class TestFirstDeadline:
         assert timers.heap.first_deadline() == 2.0
 
     def test_of_a_common_queue_is_that_of_its_first_event(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         queue = timers.common(5.0)
         first, second = timer(owner), timer(owner)
         timers.set(first, 5.0, queue)
@@ -131,7 +132,7 @@ class TestFirstDeadline:
 
 class TestSize:
     def test_of_the_heap_is_in_proportion_after_many_deletions(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         for number in range(2000):
             event = timer(owner)
             timers.set(event, float(number), None)
@@ -139,7 +140,7 @@ class TestSize:
             assert len(timers.heap) <= bound(0)
 
     def test_of_the_heap_is_in_proportion_when_deadlines_come_nearer(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         event = timer(owner)
         for deadline in range(2000, 0, -1):
             timers.set(event, float(deadline), None)
@@ -148,7 +149,7 @@ class TestSize:
         assert timers.expire(1.0) == [event]
 
     def test_restarting_and_deleting_cost_one_entry(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         event = timer(owner)
         for second in range(500):
             timers.set(event, second + 10.0, None)
@@ -157,16 +158,16 @@ class TestSize:
         assert len(timers.heap) == 1
 
     def test_common_queue_costs_one_entry_whatever_waits_in_it(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         queue = timers.common(5.0)
         for number in range(500):
             timers.set(timer(owner), number + 5.0, queue)
         assert len(timers.heap) == 1
-        assert timers.count == 500
+        assert timers.tally.added == 500
         assert repr(queue) == "<CommonTimeout 5s events=500>"
 
     def test_sweep_keeps_what_lives(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         events = [timer(owner) for _ in range(300)]
         for number, event in enumerate(events):
             timers.set(event, float(number), None)
@@ -178,15 +179,15 @@ class TestSize:
 
 class TestCommon:
     def test_same_duration_same_queue(self) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         assert timers.common(5.0) is timers.common(5.0)
         assert timers.common(5.0) is not timers.common(6.0)
         assert timers.owns(timers.common(6.0))
-        assert not Timers().owns(timers.common(6.0))
+        assert not Timers(Tally()).owns(timers.common(6.0))
         assert not timers.owns(CommonTimeout(5.0))
 
     def test_at_most_256(self) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         for number in range(256):
             timers.common(float(number))
         assert timers.common(3.0).duration == 3.0
@@ -194,7 +195,7 @@ class TestCommon:
             timers.common(256.0)
 
     def test_in_the_order_of_setting(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         queue = timers.common(5.0)
         events = [timer(owner) for _ in range(4)]
         for event in events:
@@ -204,7 +205,7 @@ class TestCommon:
         assert timers.expire(6.0) == events[:1]
 
     def test_event_moves_from_the_heap_into_a_queue_and_back(self, owner: EventBase) -> None:
-        timers = Timers()
+        timers = Timers(Tally())
         queue = timers.common(5.0)
         event = timer(owner)
         timers.set(event, 1.0, None)
@@ -212,14 +213,14 @@ class TestCommon:
         assert timers.expire(4.9) == []
         timers.set(event, 6.0, None)
         assert timers.expire(5.9) == []
-        assert timers.count == 1
+        assert timers.tally.added == 1
         assert timers.expire(6.0) == [event]
         assert timers.expire(100.0) == []
 
     @pytest.mark.parametrize("cleared", [False, True])
     def test_what_an_event_left_in_the_heap_holds_no_queue_up(self, owner: EventBase, cleared: bool) -> None:
         """Its old entry surfaces at 1.5; taken for its new deadline, it would leave a dead head in the queue."""
-        timers = Timers()
+        timers = Timers(Tally())
         queue = timers.common(5.0)
         head, mover, last = timer(owner), timer(owner), timer(owner)
         timers.set(head, 5.0, queue)
@@ -232,11 +233,11 @@ class TestCommon:
         timers.clear(head)
         assert timers.expire(5.5) == [mover]
         assert timers.expire(5.75) == [last]
-        assert timers.count == 0
+        assert timers.tally.added == 0
 
     def test_persistent_event_that_was_late_waits_for_the_one_before_it(self, owner: EventBase) -> None:
         """Its next deadline, 20, would be before that of an event which was added while it was late."""
-        timers = Timers()
+        timers = Timers(Tally())
         queue = timers.common(10.0)
         ticker, other = timer(owner, interval=10.0), timer(owner)
         timers.set(ticker, 10.0, queue)
@@ -272,7 +273,7 @@ class Schedule(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.owner = base_with_fakes().base
-        self.timers = Timers()
+        self.timers = Timers(Tally())
         self.now = 1000.0
         self.events = [timer(self.owner, 1.0 if number % 4 == 3 else None) for number in range(_COUNT)]
         self.deadlines: dict[int, float] = {}
@@ -334,7 +335,7 @@ class Schedule(RuleBasedStateMachine):
     def state_agrees(self) -> None:
         if not hasattr(self, "timers"):
             return
-        assert self.timers.count == len(self.deadlines)
+        assert self.timers.tally.added == len(self.deadlines)
         for number, event in enumerate(self.events):
             assert event.deadline == self.deadlines.get(number, math.inf)
         assert self.timers.heap.first_deadline() <= min(self.deadlines.values(), default=math.inf)

@@ -4,6 +4,7 @@ from evkit.core.base import EventBase
 from evkit.core.flags import EV_TIMEOUT, EVLOOP_NONBLOCK, EVLOOP_ONCE
 from evkit.core.watch import Watcher
 from evkit.testing import FakeBase
+from locking import plain_and_locked  # noqa: F401 - a fixture that is used by itself
 
 ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
 

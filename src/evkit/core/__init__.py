@@ -1,10 +1,13 @@
 """What libevent calls event_core: the loop, buffers, buffered connections, listeners.
 
 Imports the standard library and `evkit.errors`, nothing else. The names below are its face; `evkit` itself exports
-them, too.
+them, too. `TLSBufferEvent` is imported when it is asked for: OpenSSL takes as long to load as all the rest.
 """
 
+from typing import TYPE_CHECKING
+
 from evkit.core.base import EventBase
+from evkit.core.base_thread import EventBaseThread
 from evkit.core.buffer import (
     EOL,
     EOL_ANY,
@@ -15,24 +18,50 @@ from evkit.core.buffer import (
     Buffer,
     BufferCallback,
     BufferInfo,
+    FileAccess,
+    FileSegment,
+    LockedBuffer,
 )
-from evkit.core.bufferevent import BufferEvent, SocketBufferEvent
+from evkit.core.bufferevent import (
+    BufferEvent,
+    FilterBufferEvent,
+    PairBufferEvent,
+    RateLimitGroup,
+    SocketBufferEvent,
+)
 from evkit.core.config import EventConfig, supported_methods
+from evkit.core.datagram import DatagramEndpoint
+from evkit.core.debug import DBG_ALL, DBG_NONE, enable_debug_logging, enable_debug_mode
 from evkit.core.event import Deferred, Event
+from evkit.core.features import Features, features
 from evkit.core.flags import (
+    BASE_EPOLL_DISALLOW_TIMERFD,
+    BASE_EPOLL_USE_CHANGELIST,
     BASE_IGNORE_ENV,
     BASE_NO_CACHE_TIME,
+    BASE_NOLOCK,
+    BASE_PRECISE_TIMER,
+    BASE_USE_SIGNALFD,
+    BEV_ERROR,
     BEV_EVENT_CONNECTED,
     BEV_EVENT_EOF,
     BEV_EVENT_ERROR,
     BEV_EVENT_READING,
     BEV_EVENT_TIMEOUT,
     BEV_EVENT_WRITING,
+    BEV_FINISHED,
+    BEV_FLUSH,
+    BEV_NEED_MORE,
+    BEV_NORMAL,
+    BEV_OK,
+    BEV_TRIG_DEFER_CALLBACKS,
+    BEV_TRIG_IGNORE_WATERMARKS,
     COUNT_ACTIVE,
     COUNT_ADDED,
     COUNT_VIRTUAL,
     EV_CLOSED,
     EV_ET,
+    EV_FINALIZE,
     EV_PERSIST,
     EV_READ,
     EV_SIGNAL,
@@ -46,23 +75,57 @@ from evkit.core.flags import (
     FEATURE_FDS,
     FEATURE_O1,
 )
+from evkit.core.framed import Framed
+from evkit.core.framing import Framing, LengthFraming, LineFraming
+from evkit.core.future import Future
+from evkit.core.inherited import InheritedSocket, inherited_sockets
 from evkit.core.listener import Listener
+from evkit.core.locks import (
+    enable_lock_debugging,
+    set_condition_callbacks,
+    set_id_callback,
+    set_lock_callbacks,
+)
 from evkit.core.log import LOG_DEBUG, LOG_ERR, LOG_MSG, LOG_WARN, set_fatal_callback, set_log_callback
+from evkit.core.memory import set_mem_functions
+from evkit.core.net import Resolver
+from evkit.core.pipe import Pipe, pipe
+from evkit.core.rate_limit import RateLimit
+from evkit.core.system_resolver import SystemResolver
+from evkit.core.threads import use_threads
 from evkit.core.timers import CommonTimeout
 from evkit.core.watch import Watcher
 
+if TYPE_CHECKING:
+    from evkit.core.bufferevent.tls import TLSBufferEvent
+
 __all__ = [
+    "BASE_EPOLL_DISALLOW_TIMERFD",
+    "BASE_EPOLL_USE_CHANGELIST",
     "BASE_IGNORE_ENV",
+    "BASE_NOLOCK",
     "BASE_NO_CACHE_TIME",
+    "BASE_PRECISE_TIMER",
+    "BASE_USE_SIGNALFD",
+    "BEV_ERROR",
     "BEV_EVENT_CONNECTED",
     "BEV_EVENT_EOF",
     "BEV_EVENT_ERROR",
     "BEV_EVENT_READING",
     "BEV_EVENT_TIMEOUT",
     "BEV_EVENT_WRITING",
+    "BEV_FINISHED",
+    "BEV_FLUSH",
+    "BEV_NEED_MORE",
+    "BEV_NORMAL",
+    "BEV_OK",
+    "BEV_TRIG_DEFER_CALLBACKS",
+    "BEV_TRIG_IGNORE_WATERMARKS",
     "COUNT_ACTIVE",
     "COUNT_ADDED",
     "COUNT_VIRTUAL",
+    "DBG_ALL",
+    "DBG_NONE",
     "EOL",
     "EOL_ANY",
     "EOL_CRLF",
@@ -74,6 +137,7 @@ __all__ = [
     "EVLOOP_ONCE",
     "EV_CLOSED",
     "EV_ET",
+    "EV_FINALIZE",
     "EV_PERSIST",
     "EV_READ",
     "EV_SIGNAL",
@@ -92,14 +156,53 @@ __all__ = [
     "BufferEvent",
     "BufferInfo",
     "CommonTimeout",
+    "DatagramEndpoint",
     "Deferred",
     "Event",
     "EventBase",
+    "EventBaseThread",
     "EventConfig",
+    "Features",
+    "FileAccess",
+    "FileSegment",
+    "FilterBufferEvent",
+    "Framed",
+    "Framing",
+    "Future",
+    "InheritedSocket",
+    "LengthFraming",
+    "LineFraming",
     "Listener",
+    "LockedBuffer",
+    "PairBufferEvent",
+    "Pipe",
+    "RateLimit",
+    "RateLimitGroup",
+    "Resolver",
     "SocketBufferEvent",
+    "SystemResolver",
+    "TLSBufferEvent",
     "Watcher",
+    "enable_debug_logging",
+    "enable_debug_mode",
+    "enable_lock_debugging",
+    "features",
+    "inherited_sockets",
+    "pipe",
+    "set_condition_callbacks",
     "set_fatal_callback",
+    "set_id_callback",
+    "set_lock_callbacks",
     "set_log_callback",
+    "set_mem_functions",
     "supported_methods",
+    "use_threads",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "TLSBufferEvent":
+        from evkit.core.bufferevent.tls import TLSBufferEvent
+
+        return TLSBufferEvent
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

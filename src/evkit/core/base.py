@@ -6,10 +6,15 @@ It decides how events are made, how many priorities there are, what is counted, 
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, TextIO, cast
 
-from evkit.core.event import Deferred, Event, EventCallback, QueueEntry, SignalEvent
+from evkit.core.backends.contract import Backend
+from evkit.core.census import all_events, dump
+from evkit.core.clock import Clock
+from evkit.core.config import EventConfig
+from evkit.core.event import INSERTED, Deferred, Event, EventCallback, QueueEntry
 from evkit.core.flags import (
+    BASE_NOLOCK,
     COUNT_ACTIVE,
     COUNT_ADDED,
     COUNT_VIRTUAL,
@@ -23,9 +28,10 @@ from evkit.core.flags import (
     FEATURE_ET,
     event_bits,
 )
+from evkit.core.locks import LOCKING
 from evkit.core.log import log_exception
 from evkit.core.loop import Loop
-from evkit.core.timers import CommonTimeout
+from evkit.core.timers import NEVER, CommonTimeout, check_seconds
 from evkit.core.watch import Watcher, WatcherCallback
 from evkit.errors import LoopError
 
@@ -52,13 +58,19 @@ def _fileno(thing: HasFileno) -> int:
 class EventBase(Loop):
     """The loop: waits for events and calls back.
 
-    Use it from one thread. Only `call_soon_threadsafe` may be called from others.
+    Use it from one thread. Only `call_soon_threadsafe` and `stop` may be called from others, unless `use_threads` was
+    called before the first base was made: such a base locks.
 
     Attributes:
         method: Name of the backend in use (``event_base_get_method``).
         features: ``FEATURE_…`` bits that it has (``event_base_get_features``).
+        signal_method: How it hears of signals (``event_base_get_signal_method``).
         clock: Where its time comes from.
         closed: Whether `close` was called.
+        looping: Whether the loop runs.
+        asyncio_loop: The asyncio loop that runs on the base; ``None``: none does.
+        resolver: Finds the addresses of host names, where a connection is handed no other; ``None``: a
+            `SystemResolver` is made by the first that asks.
         exception_handler: Called with what escapes from a callback; the loop goes on. ``KeyboardInterrupt`` and
             ``SystemExit`` leave the loop instead, with the base in order. `log_exception` is the default.
 
@@ -73,8 +85,22 @@ class EventBase(Loop):
     Source: ``event_base_new_with_config``.
     """
 
+    signal_method: Final = "signal"
+
+    def __new__(
+        cls,
+        config: EventConfig | None = None,
+        *,
+        clock: Clock | None = None,  # noqa: ARG004 - what `__init__` gets
+        backend: Backend | None = None,  # noqa: ARG004 - as above
+    ) -> Self:
+        """Make one that locks, if `use_threads` was called and ``config`` has no ``BASE_NOLOCK``."""
+        unlocked = config is not None and config.flags & BASE_NOLOCK
+        locked = None if unlocked or cls is not EventBase else LOCKING.base_type
+        return super().__new__(cls if locked is None else cast(type[Self], locked))
+
     def __repr__(self) -> str:
-        state = "closed" if self.closed else "looping" if self._looping else "idle"
+        state = "closed" if self.closed else "looping" if self.looping else "idle"
         return (
             f"<EventBase {self.method} {state} added={self.num_events(COUNT_ADDED)} "
             f"active={self.num_events(COUNT_ACTIVE)}>"
@@ -99,11 +125,15 @@ class EventBase(Loop):
         Event.check(number, events)
         if not self.features & FEATURE_ET:
             events &= ~EV_ET  # as in libevent, a wish that not every backend can fulfil
-        return (SignalEvent if events & EV_SIGNAL else Event)(self, number, events, callback)
+        return (self.signal_type if events & EV_SIGNAL else self.event_type)(self, number, events, callback)
 
     def timer(self, callback: EventCallback, *, persist: bool = False) -> Event:
         """Make an event that only times out; ``add(seconds)`` starts it. Source: ``evtimer_new``."""
-        return Event(self, -1, EV_PERSIST if persist else 0, callback)
+        return self.event_type(self, -1, EV_PERSIST if persist else 0, callback)
+
+    def user(self, callback: EventCallback) -> Event:
+        """Make an event that waits for nothing; ``trigger()`` lets it be called. Source: ``evuser_new``."""
+        return self.event_type(self, -1, 0, callback)
 
     def signal(self, signum: int, callback: EventCallback) -> Event:
         """Make a persistent event for a signal. Source: ``evsignal_new``."""
@@ -136,7 +166,7 @@ class EventBase(Loop):
             priority = self.npriorities // 2
         elif not 0 <= priority < self.npriorities:
             raise ValueError(f"priority must be 0 to {self.npriorities - 1}, got {priority}")
-        return Deferred(self, callback, priority)
+        return self.deferred_type(self, callback, priority)
 
     def prepare(self, callback: WatcherCallback) -> Watcher:
         """Call ``callback(watcher, timeout)`` right before each poll. Source: ``evwatch_prepare_new``."""
@@ -154,7 +184,7 @@ class EventBase(Loop):
 
         Source: ``event_base_init_common_timeout``.
         """
-        self.check_timeout(duration)
+        check_seconds(duration)
         return self.timers.common(duration)
 
     # Time
@@ -168,7 +198,7 @@ class EventBase(Loop):
 
         No effect outside the loop, as there is no cache. Source: ``event_base_update_cache_time``.
         """
-        if self._looping and self._caches_time:
+        if self.looping and self._caches_time:
             self.pass_time = self._monotonic()
 
     # State
@@ -212,25 +242,101 @@ class EventBase(Loop):
         """
         count = 0
         if mask & COUNT_ADDED:
-            count += self._fds.count + self.timers.count + self._signals.count
+            count += self.tally.added
         if mask & COUNT_ACTIVE:
             count += self.queues.count()
         if mask & COUNT_VIRTUAL:
-            count += self._virtual
+            count += self.tally.virtual
         return count
+
+    def max_events(self, mask: int, *, clear: bool = False) -> int:
+        """Return how many events there were at most, evkit's own left out.
+
+        Active ones are counted when callbacks begin to run and when this is called, so what a callback activates and
+        the same pass runs may be missed.
+
+        Args:
+            mask: As for `num_events`. For several bits it is the sum of their maxima.
+            clear: Begin anew for the bits of ``mask``.
+
+        Source: ``event_base_get_max_events``.
+        """
+        tally = self.tally
+        tally.note_most()
+        count = 0
+        if mask & COUNT_ADDED:
+            count += tally.most_added
+            tally.most_added *= not clear
+        if mask & COUNT_ACTIVE:
+            count += self.queues.note_most()
+            self.queues.most_active *= not clear
+        if mask & COUNT_VIRTUAL:
+            count += tally.most_virtual
+            tally.most_virtual *= not clear
+        return count
+
+    def events(self) -> list[Event]:
+        """Return the events that wait for anything or are active, evkit's own (`Event.internal`) included.
+
+        In libevent's order: by descriptor, by signal, other timers by deadline, those of common time-outs, others that
+        are active.
+        """
+        return list(all_events(self._fds, self._signals, self.timers, self.queues))
+
+    def foreach_event(self, fn: Callable[[Event], object]) -> object:
+        """Call ``fn(event)`` for each of `events`, until it returns something true.
+
+        Returns:
+            What ``fn`` returned last; ``None`` if there are no events.
+
+        Source: ``event_base_foreach_event``; ``fn`` may add and delete events here.
+        """
+        result: object = None
+        for event in self.events():
+            result = fn(event)
+            if result:
+                break
+        return result
+
+    def dump_events(self, file: TextIO) -> None:
+        """Write a table of all events into a text file, for people. Source: ``event_base_dump_events``."""
+        dump(self.events(), self.clock.time() - self._monotonic(), file)
+
+    def active_by_fd(self, fd: int, events: int) -> None:
+        """Activate the events of a descriptor that wait for any of ``events``, with those bits of it.
+
+        Args:
+            fd: The descriptor.
+            events: ``EV_READ``, ``EV_WRITE``, ``EV_CLOSED``; with ``EV_TIMEOUT`` those that have a time-out.
+
+        Source: ``event_base_active_by_fd``, which forgets the other bits where ``EV_TIMEOUT`` is among them.
+        """
+        for event in self.events():
+            if event.fd != fd or event.events & EV_SIGNAL:
+                continue
+            hit = event.pending(events & (EV_READ | EV_WRITE | EV_CLOSED)) if event.flags & INSERTED else 0
+            if events & EV_TIMEOUT and event.deadline != NEVER:
+                hit |= EV_TIMEOUT
+            if hit:
+                event.activate(hit)
+
+    def active_by_signal(self, signum: int) -> None:
+        """Activate the events of a signal, as one delivery does. Source: ``event_base_active_by_signal``."""
+        self._signals.activate(signum, 1)
 
     def add_virtual(self) -> None:
         """Keep the loop from ending for want of events, until `del_virtual`: something outside will still come.
 
         Source: ``event_base_add_virtual_``.
         """
-        self._virtual += 1
+        self.tally.virtual += 1
 
     def del_virtual(self) -> None:
         """Undo one `add_virtual`. Source: ``event_base_del_virtual_``."""
-        if not self._virtual:
+        if not self.tally.virtual:
             raise ValueError("del_virtual without add_virtual")
-        self._virtual -= 1
+        self.tally.note_most()
+        self.tally.virtual -= 1
 
     def __enter__(self) -> Self:
         return self

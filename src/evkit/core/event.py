@@ -1,6 +1,7 @@
 """`Event`: one thing to wait for, its callback, and the state machine between the two.
 
-Also `QueueEntry`, the one kind of thing that the loop's queues hold, and `Deferred`, a callback without an event.
+Also `QueueEntry`, the one kind of thing that the loop's queues hold, `Deferred`, a callback without an event, and
+`Finalizer`, the last callback of one.
 Everything that needs other events (the maps, the timers, the queues) is the base's.
 """
 
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from evkit.core.flags import (
     EV_CLOSED,
     EV_ET,
+    EV_FINALIZE,
     EV_PERSIST,
     EV_READ,
     EV_SIGNAL,
@@ -22,7 +24,7 @@ from evkit.errors import LoopError
 
 if TYPE_CHECKING:
     from evkit.core.base import EventBase
-    from evkit.core.loop import Loop
+    from evkit.core.registry import Registry
 
 # States of a queue entry, of which several hold at once (EVLIST_… in libevent). Whether a deadline is waited for is
 # told by the deadline itself.
@@ -31,12 +33,14 @@ ACTIVE: Final = 0x08
 INTERNAL: Final = 0x10
 ACTIVE_LATER: Final = 0x20
 STALE: Final = 0x40  # it stands in a queue without meaning it any more
+FINALIZING: Final = 0x80  # it is never waited for again
 
 _IO: Final = EV_READ | EV_WRITE | EV_CLOSED
 _WAITED_FOR: Final = _IO | EV_SIGNAL
-_KNOWN: Final = _WAITED_FOR | EV_TIMEOUT | EV_PERSIST | EV_ET
+_KNOWN: Final = _WAITED_FOR | EV_TIMEOUT | EV_PERSIST | EV_ET | EV_FINALIZE
 
 EventCallback = Callable[["Event", int], object]
+FinalizeCallback = Callable[["Event"], object]
 
 
 def check_callback(callback: Callable[..., object]) -> Callable[..., object]:
@@ -61,7 +65,7 @@ class QueueEntry:
 
     __slots__ = ("base", "flags", "level")
 
-    def __init__(self, base: "Loop", priority: int) -> None:
+    def __init__(self, base: "Registry", priority: int) -> None:
         self.base = base
         self.flags = 0
         self.level = priority
@@ -86,12 +90,14 @@ class Deferred(QueueEntry):
 
     def __init__(
         self,
-        base: "Loop",
+        base: "Registry",
         callback: Callable[..., object],
         priority: int,
         args: tuple[object, ...] = (),
     ) -> None:
-        super().__init__(base, priority)
+        self.base = base  # not by way of the class above, which costs a tenth of a `call_soon`
+        self.flags = 0
+        self.level = priority
         self._callback = check_callback(callback)
         self._args = args
 
@@ -109,7 +115,32 @@ class Deferred(QueueEntry):
 
     def run(self) -> None:
         """See `QueueEntry.run`."""
-        self._callback(*self._args)
+        try:
+            self._callback(*self._args)
+        finally:
+            del self  # a traceback that somebody keeps holds this frame, which must not hold the arguments
+
+
+class Finalizer(QueueEntry):
+    """The last callback of an event; made by `Event.finalize`.
+
+    An entry of its own: no call of the event's reaches it, and nobody who deletes the event waits for it.
+    """
+
+    __slots__ = ("_callback", "_event")
+
+    def __init__(self, event: "Event", callback: "FinalizeCallback") -> None:
+        super().__init__(event.base, event.level)
+        self._event = event
+        self._callback = check_callback(callback)
+
+    def __repr__(self) -> str:
+        return f"<Finalizer of {self._event!r}>"
+
+    def run(self) -> None:
+        """See `QueueEntry.run`."""
+        self.base.finalizers.pop(self, None)
+        self._callback(self._event)
 
 
 class Event(QueueEntry):
@@ -131,8 +162,10 @@ class Event(QueueEntry):
 
     base: "EventBase"  # every loop is one, and callbacks find all of it here
 
-    def __init__(self, base: "Loop", fd: int, events: int, callback: EventCallback) -> None:
-        super().__init__(base, base.queues.npriorities // 2)
+    def __init__(self, base: "Registry", fd: int, events: int, callback: EventCallback) -> None:
+        self.base = base  # type: ignore[assignment]  # not by way of the class above: see `Deferred`
+        self.flags = 0
+        self.level = base.queues.npriorities // 2
         self.fd = fd
         self.events = events
         self.callback: EventCallback = check_callback(callback)
@@ -189,27 +222,38 @@ class Event(QueueEntry):
         Raises:
             ValueError: The time-out is negative, not a number, or another base's.
             OSError: The backend refuses the descriptor.
-            LoopError: The base is closed.
+            LoopError: The base is closed, or the event finalized.
 
         Source: ``event_add``.
         """
         base = self.base
-        if base.closed:
-            raise LoopError("add() on an event of a closed event base")
-        seconds = None if timeout is None else base.check_timeout(timeout)
+        flags = self.flags
+        if flags & FINALIZING or base.closed:
+            raise self.dead("add()")
+        queue = None
+        if isinstance(timeout, CommonTimeout):
+            queue, timeout = timeout, base.check_timeout(timeout)
+        elif timeout is not None and not 0 <= timeout < NEVER:
+            base.check_timeout(timeout)  # raises
         # A one-shot event that is active is about to be deleted; libevent leaves a persistent one out, too, deaf.
         unwanted = INSERTED if self.events & EV_PERSIST else INSERTED | ACTIVE | ACTIVE_LATER
-        if self.events & _WAITED_FOR and not self.flags & unwanted:
+        if self.events & _WAITED_FOR and not flags & unwanted:
             base.insert(self)
             self.flags |= INSERTED
-        if seconds is not None:
-            self._set_timer(seconds, timeout if isinstance(timeout, CommonTimeout) else None)
+        if timeout is not None:
+            self._set_timer(timeout, queue)
+
+    def dead(self, call: str) -> LoopError:
+        """Make what is raised where nothing can come of ``call`` any more."""
+        why = "which is finalized" if self.flags & FINALIZING else "of a closed event base"
+        return LoopError(f"{call} on an event {why}: {self!r}")
 
     def _set_timer(self, seconds: float, queue: CommonTimeout | None) -> None:
         if self.flags & ACTIVE and self.result & EV_TIMEOUT:
             self.withdraw()  # it is about to be called for a time-out that no longer holds
         self.interval = seconds if self.events & EV_PERSIST else None
-        self.base.timers.set(self, self.base.now() + seconds, queue)
+        base = self.base
+        base.timers.set(self, (base.pass_time or base.now()) + seconds, queue)
 
     def delete(self) -> None:
         """Stop waiting; if the event is active, its callback is not called. Harmless when nothing was added.
@@ -219,8 +263,25 @@ class Event(QueueEntry):
         if self.flags & INSERTED:
             self.flags &= ~INSERTED
             self.base.remove(self)
-        self.remove_timer()
-        self.withdraw()
+        self.interval = None
+        if self.deadline != NEVER:
+            self.base.timers.clear(self)
+        if self.flags & (ACTIVE | ACTIVE_LATER):
+            self.withdraw()
+
+    def delete_block(self) -> None:
+        """Delete, and wait for a callback that runs in another thread, even for one of an ``EV_FINALIZE`` event.
+
+        Only a base that locks (`use_threads`) lets other threads in; on others this is `delete`, as is
+        `delete_noblock`. The loop's own thread never waits. Hold no lock that the callback needs.
+
+        Source: ``event_del_block``.
+        """
+        self.delete()
+
+    def delete_noblock(self) -> None:
+        """Delete, and wait for nobody. Source: ``event_del_noblock``."""
+        self.delete()
 
     def free(self) -> None:
         """Delete the event for good and let go of its callback, whose owner is then free to go.
@@ -229,6 +290,27 @@ class Event(QueueEntry):
         """
         self.delete()
         self.callback = _freed
+
+    def finalize(self, callback: "FinalizeCallback") -> None:
+        """Delete the event for good, and call ``callback(event)`` when its own callback can no longer be running.
+
+        The loop calls it, once; `EventBase.close` does if the loop does not get to it. The event can be neither added
+        nor activated any more, and letting go of it is free to anyone: what libevent's second function, which frees
+        the event after the callback, is for.
+
+        Raises:
+            LoopError: It was finalized before, or its base is closed.
+
+        Source: ``event_finalize``, ``event_free_finalize``.
+        """
+        if self.flags & FINALIZING or self.base.closed:
+            raise self.dead("finalize()")
+        finalizer = Finalizer(self, callback)
+        self.delete_noblock()
+        self.callback = _freed
+        self.flags |= FINALIZING
+        self.base.finalizers[finalizer] = None
+        self.base.queues.enqueue(finalizer)
 
     def remove_timer(self) -> None:
         """Take the time-out away and keep waiting for the rest. Source: ``event_remove_timer``."""
@@ -243,19 +325,33 @@ class Event(QueueEntry):
             what: ``EV_…`` bits; on an event that is active already they join those that are there.
             ncalls: How often to call; only events for signals are called more than once.
 
+        Raises:
+            LoopError: The event is finalized.
+
         Source: ``event_active``.
         """
-        flags = self.flags
-        if flags & (ACTIVE | ACTIVE_LATER):
-            self.result |= what
-            self._add_calls(ncalls)
-            if flags & ACTIVE_LATER:
-                self.withdraw()
-                self.base.queues.enqueue(self)
+        if self.flags & (ACTIVE | ACTIVE_LATER | FINALIZING):
+            self._activate_again(what, ncalls)
             return
         self.result = what
         self._add_calls(ncalls)
         self.base.queues.enqueue(self)
+
+    def _activate_again(self, what: int, ncalls: int) -> None:
+        if self.flags & FINALIZING:
+            raise self.dead("activate()")
+        self.result |= what
+        self._add_calls(ncalls)
+        if self.flags & ACTIVE_LATER:
+            self.withdraw()
+            self.base.queues.enqueue(self)
+
+    def trigger(self) -> None:
+        """Let the callback be called from the loop with 0: for an event of `EventBase.user`.
+
+        Source: ``evuser_trigger``.
+        """
+        self.activate(0)
 
     def pending(self, mask: int = _WAITED_FOR | EV_TIMEOUT) -> int:
         """Return the bits of ``mask`` that are waited for or active now. Source: ``event_pending``."""
@@ -291,13 +387,16 @@ class Event(QueueEntry):
         if not self.events & EV_PERSIST:
             self.delete()
         elif self.interval is not None and not what & EV_TIMEOUT:
-            # Something happened in time: the time-out starts anew.
-            deadline = (self.base.pass_time or self.base.now()) + self.interval
-            if self.common is None:
-                self.deadline = deadline  # only ever later than it was, so the heap need not hear of it
-            else:
-                self.base.timers.set(self, deadline, self.common)
+            self._restart(self.interval)
         self.callback(self, what)
+
+    def _restart(self, interval: float) -> None:
+        """Something happened in time: the time-out starts anew."""
+        deadline = (self.base.pass_time or self.base.now()) + interval
+        if self.common is None:
+            self.deadline = deadline  # only ever later than it was, so the heap need not hear of it
+        else:
+            self.base.timers.set(self, deadline, self.common)
 
     def _add_calls(self, ncalls: int) -> None:
         """Only a signal's event is called several times."""
@@ -312,7 +411,7 @@ class SignalEvent(Event):
 
     __slots__ = ("_deleted", "_ncalls")
 
-    def __init__(self, base: "Loop", signum: int, events: int, callback: EventCallback) -> None:
+    def __init__(self, base: "Registry", signum: int, events: int, callback: EventCallback) -> None:
         super().__init__(base, signum, events, callback)
         self._ncalls = 0
         self._deleted = False  # since the series of calls that runs now began
@@ -320,8 +419,13 @@ class SignalEvent(Event):
     def _add_calls(self, ncalls: int) -> None:
         self._ncalls += ncalls
 
+    def delete(self) -> None:
+        """See `Event.delete`; ends a series of calls, also from within one of them."""
+        super().delete()
+        self.withdraw()
+
     def withdraw(self) -> None:
-        """See `QueueEntry.withdraw`; ends the series of calls too, also from within one of them."""
+        """See `QueueEntry.withdraw`; the calls that are left of a series go, too."""
         self._ncalls = 0
         self._deleted = True
         super().withdraw()
@@ -332,11 +436,18 @@ class SignalEvent(Event):
         self._ncalls = 0
         if not self.events & EV_PERSIST:
             self.delete()
+        elif self.interval is not None and not what & EV_TIMEOUT:
+            self._restart(self.interval)
         self._deleted = False
         for _ in range(ncalls):
-            try:
-                self.callback(self, what)
-            except Exception as exception:
-                self.base.escaped(exception, self)  # the deliveries after it count all the same
-            if self._deleted or self.base.got_break:
+            self._call(what)
+            if self._deleted or self.base.breaking:
                 return
+
+    def _call(self, what: int) -> None:
+        try:
+            self.callback(self, what)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exception:
+            self.base.escaped(exception, self)  # the deliveries after it count all the same

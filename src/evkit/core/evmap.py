@@ -4,9 +4,12 @@ A decider: it tells its backend what is wanted and never waits, calls back or re
 descriptor are kept newest first, and are activated in that order, as in libevent.
 """
 
+from collections.abc import Iterator
+
 from evkit.core.backends.contract import Backend
 from evkit.core.event import Event
 from evkit.core.flags import EV_CLOSED, EV_ET, EV_READ, EV_WRITE, event_bits
+from evkit.core.tally import Tally
 
 
 class Slot:
@@ -43,15 +46,15 @@ class FdMap:
 
     Attributes:
         slots: The loop looks readiness up here.
-        count: Events in the map, internal ones left out.
+        tally: Counts the events in the map, internal ones left out.
     """
 
-    __slots__ = ("_backend", "count", "slots")
+    __slots__ = ("_backend", "slots", "tally")
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, tally: Tally) -> None:
         self._backend = backend
         self.slots: dict[int, Slot] = {}
-        self.count = 0
+        self.tally = tally
 
     def add(self, event: Event) -> None:
         """Want what ``event`` wants.
@@ -59,7 +62,8 @@ class FdMap:
         Raises:
             ValueError: Edge- and level-triggered events would meet on one descriptor; libevent notices that in debug
                 mode only.
-            OSError: The backend refuses the descriptor; nothing has changed.
+            OSError: The backend refuses the descriptor; nothing has changed. One that gathers changes learns it later,
+                and reports the descriptor as ready instead.
 
         Source: ``evmap_io_add_``.
         """
@@ -83,7 +87,7 @@ class FdMap:
         slot.events.insert(0, event)
         self.slots[event.fd] = slot
         if not event.internal:
-            self.count += 1
+            self.tally.added += 1
 
     def remove(self, event: Event) -> None:
         """Forget ``event``, which is in the map. Source: ``evmap_io_del_``."""
@@ -99,4 +103,30 @@ class FdMap:
         if not slot.events:
             del self.slots[event.fd]
         if not event.internal:
-            self.count -= 1
+            tally = self.tally
+            if tally.added > tally.most_added:
+                tally.most_added = tally.added
+            tally.added -= 1
+
+    def events(self) -> Iterator[Event]:
+        """Walk through the events, by descriptor. Source: ``evmap_io_foreach_event_``."""
+        for _, slot in sorted(self.slots.items()):
+            yield from slot.events
+
+    def move_to(self, backend: Backend) -> None:
+        """Tell another backend, which knows nothing yet, all that is wanted; the one of before hears nothing.
+
+        Raises:
+            OSError: It refuses a descriptor, whose events hear nothing then; the others are told all the same.
+
+        Source: ``evmap_reinit_``.
+        """
+        self._backend = backend
+        refused = None
+        for fd, slot in self.slots.items():
+            try:
+                backend.change(fd, 0, slot.wanted)
+            except OSError as error:
+                refused = error
+        if refused is not None:
+            raise refused

@@ -4,6 +4,7 @@ One pair of sockets, and a flag so that a thousand calls before the loop gets to
 of what the loop is woken for.
 """
 
+import os
 import socket
 import warnings
 from collections.abc import Callable
@@ -59,6 +60,22 @@ class Waker:
             pass
         # Only now: the read would swallow what a thread wrote in between, and no later wake would write again.
         self._pending = False
+
+    def renew(self) -> None:
+        """In a child process: have a pair that the parent does not, under the numbers of before, and wake anew.
+
+        Raises:
+            OSError: There is no descriptor left; nothing has changed.
+        """
+        if self._closed:
+            return
+        pair = socket.socketpair()
+        for new, mine in zip(pair, (self._reader, self._writer), strict=True):
+            new.setblocking(False)
+            os.dup2(new.fileno(), mine.fileno(), inheritable=False)
+            new.close()
+        self._pending = False
+        self.wake()  # what was asked for before the fork may have to be answered by the child
 
     def close(self) -> None:
         """Give the descriptors back. A late `wake` does nothing."""

@@ -27,9 +27,14 @@ FEATURE_O1: Final = 0x02
 FEATURE_FDS: Final = 0x04
 FEATURE_EARLY_CLOSE: Final = 0x08
 
-# Options of an EventBase (EventConfig.flags).
+# Options of an EventBase (EventConfig.flags). libevent's STARTUP_IOCP (0x04) is for Windows alone.
+BASE_NOLOCK: Final = 0x01
 BASE_IGNORE_ENV: Final = 0x02
 BASE_NO_CACHE_TIME: Final = 0x08
+BASE_EPOLL_USE_CHANGELIST: Final = 0x10
+BASE_PRECISE_TIMER: Final = 0x20  # no effect: Python's monotonic clock is the precise one, always
+BASE_EPOLL_DISALLOW_TIMERFD: Final = 0x40  # no effect: the wait itself is told its time-out, no timerfd
+BASE_USE_SIGNALFD: Final = 0x80  # no effect: signals come by Python's own wake-up descriptor
 
 # What EventBase.num_events counts.
 COUNT_ACTIVE: Final = 0x01
@@ -43,6 +48,20 @@ BEV_EVENT_EOF: Final = 0x10
 BEV_EVENT_ERROR: Final = 0x20
 BEV_EVENT_TIMEOUT: Final = 0x40
 BEV_EVENT_CONNECTED: Final = 0x80
+
+# How much a flush of a buffered connection is to push (BufferEvent.flush, and what filters are told).
+BEV_NORMAL: Final = 0
+BEV_FLUSH: Final = 1
+BEV_FINISHED: Final = 2
+
+# What a filter answers (FilterBufferEvent).
+BEV_OK: Final = 0
+BEV_NEED_MORE: Final = 1
+BEV_ERROR: Final = 2
+
+# Options of BufferEvent.trigger and trigger_event.
+BEV_TRIG_DEFER_CALLBACKS: Final = 0x04
+BEV_TRIG_IGNORE_WATERMARKS: Final = 0x10000
 
 _EVENT_NAMES: Final = (
     (EV_TIMEOUT, "TIMEOUT"),

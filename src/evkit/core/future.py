@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Generator
 from reprlib import recursive_repr
 from reprlib import repr as short_repr
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from evkit.core.event import Event, check_callback
-from evkit.core.log import LOG_ERR, log
+from evkit.core.log import LOG_ERR, exception_lines, log
 from evkit.core.timers import NEVER
 from evkit.errors import EvkitError, LoopError
 
@@ -42,7 +42,7 @@ _NOTHING_LEFT: Final = (
     "{!r} can never be done this way: nothing is left for the event base to wait for "
     "(what comes from another thread must hold the base by add_virtual())"
 )
-_STOPPED: Final = "the event base was stopped, by loopexit() or loopbreak(), before {!r} was done"
+_STOPPED: Final = "the event base was stopped, by stop(), loopexit() or loopbreak(), before {!r} was done"
 _CLOSED: Final = "{!r} will never be done: its event base is closed"
 
 
@@ -66,14 +66,8 @@ class _Failure:
 
     def __del__(self) -> None:
         if not self.asked:
-            log(LOG_ERR, f"nobody asked for the exception of a future\n{self._lines()}")
-
-    def _lines(self) -> str:
-        try:
-            import traceback  # some ms that a program whose work doesn't fail does not pay
-        except (ImportError, OSError):  # the interpreter ends, or no descriptor is left to read it with
-            return repr(self.exception)
-        return "".join(traceback.format_exception(type(self.exception), self.exception, self.traceback))
+            lines = exception_lines(self.exception, self.traceback)
+            log(LOG_ERR, f"nobody asked for the exception of a future\n{lines}")
 
 
 class Future(Generic[T]):
@@ -200,15 +194,10 @@ class Future(Generic[T]):
                 fn(self)
             else:
                 context.run(fn, self)
-        except Exception as exception:
-            self._base.escaped(exception, fn)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as exception:
-            # The CancelledError of a `result`: no Exception, so the loop would end by it.
-            error = EvkitError(f"{exception!r} escaped from a callback of {self!r}")
-            error.__cause__ = exception
-            self._base.escaped(error, fn)
+        except BaseException as exception:  # the CancelledError of a `result` is no Exception
+            self._base.escaped(exception, fn)
 
     # For who wants the result
 
@@ -227,7 +216,7 @@ class Future(Generic[T]):
 
         Callbacks are called by the loop, never from within this call or that of the producer, in the order in which
         they were added; one that is added when the future is done comes in the same way. What escapes from one goes to
-        the base's exception handler (the ``CancelledError`` of a `result` as the cause of an `EvkitError`) and keeps
+        the base's exception handler (also the ``CancelledError`` of a `result`, which is no ``Exception``) and keeps
         none of the others from being called.
 
         Args:
@@ -362,7 +351,7 @@ class Future(Generic[T]):
 
         Source: ``asyncio.Future.get_loop``.
         """
-        loop: asyncio.AbstractEventLoop | None = getattr(self._base, "asyncio_loop", None)
+        loop = cast("asyncio.AbstractEventLoop | None", self._base.asyncio_loop)
         if loop is None:
             raise RuntimeError(
                 f"no asyncio loop runs on {self._base!r}, so {self!r} can't be awaited: await it in a task of a loop "
@@ -393,13 +382,15 @@ class Future(Generic[T]):
             raise TimeoutError(f"{self!r} is not done after {timeout} s")
 
     def _run_base(self, timeout: float | None) -> None:
+        if self._base.looping:
+            raise LoopError(_INSIDE.format(self))
         run = _Run(self._base, self)
         timer = self._base.timer(run.on_timeout)
         try:
             self.add_done_callback(run.on_done)
             if timeout is not None:
                 timer.add(timeout)
-            stopped = self._loop()
+            stopped = self._base.loop()
         finally:
             run.over = True
             timer.free()
@@ -407,24 +398,19 @@ class Future(Generic[T]):
         if self._state == _PENDING and not run.timed_out:
             raise LoopError((_STOPPED if stopped else _NOTHING_LEFT).format(self))
 
-    def _loop(self) -> bool:
-        try:
-            return self._base.loop()
-        except LoopError as error:
-            if error.__cause__ is not None:  # the backend has failed
-                raise
-            raise LoopError(_INSIDE.format(self)) from None
-
     def _wait_for_loop(self, timeout: float | None) -> None:
         base = self._base
         arrival = _Arrival()
         deadline = NEVER if timeout is None else time.monotonic() + timeout
         try:  # around the first call, too: a Ctrl-C may come right after it
+            base.waiting.add(arrival.came)
             base.call_soon_threadsafe(self.add_done_callback, arrival.on_done)
-            while not arrival.wait(deadline) and self._state == _PENDING and time.monotonic() < deadline:
-                if base.closed:
+            while self._state == _PENDING and time.monotonic() < deadline:
+                arrival.wait(deadline)
+                if self._state == _PENDING and base.closed:
                     raise LoopError(_CLOSED.format(self))
         finally:
+            base.waiting.discard(arrival.came)
             self._forget(arrival)
 
     def _forget(self, arrival: "_Arrival") -> None:
@@ -463,16 +449,20 @@ class _Run:
 
 
 class _Arrival:
-    """What a thread waits for while the loop runs in another."""
+    """What a thread waits for while the loop runs in another.
 
-    __slots__ = ("_came",)
+    Attributes:
+        came: The result is there, or the base is closed.
+    """
+
+    __slots__ = ("came",)
 
     def __init__(self) -> None:
-        self._came = threading.Event()
+        self.came = threading.Event()
 
     def on_done(self, future: Future[Any]) -> None:  # noqa: ARG002 - a callback
-        self._came.set()
+        self.came.set()
 
-    def wait(self, deadline: float) -> bool:
-        """Return whether it came, at the latest after `_LOOK_AGAIN` seconds."""
-        return self._came.wait(min(_LOOK_AGAIN, max(0.0, deadline - time.monotonic())))
+    def wait(self, deadline: float) -> None:
+        """Return when it came, or the base is closed; at the latest after `_LOOK_AGAIN` seconds."""
+        self.came.wait(min(_LOOK_AGAIN, max(0.0, deadline - time.monotonic())))

@@ -19,13 +19,13 @@ from errno import (
 )
 from typing import TYPE_CHECKING, Final
 
-from evkit.core.event import Event
 from evkit.core.flags import EV_PERSIST, EV_READ
 from evkit.core.log import LOG_WARN, log
 from evkit.core.net import Address, bound_socket, close_bound_socket, format_address
 
 if TYPE_CHECKING:
     from evkit.core.base import EventBase
+    from evkit.core.event import Event
 
 DEFAULT_BACKLOG: Final = 1024
 """libevent says 128; a busy server loses connections with that while one pass of the loop takes its time."""
@@ -50,7 +50,8 @@ class Listener:
         base: The event base to run on.
         callback: ``callback(listener, sock, address)`` gets each connection and owns its socket.
         sock: A bound stream socket. The listener owns it from now on.
-        backlog: For ``listen``; ``None``: the socket listens already.
+        backlog: How many connections may wait to be accepted, ``>= 1``; the system has a limit of its own.
+            ``None``: the socket listens already, as one of `inherited_sockets`.
         leave_blocking: Leave accepted sockets blocking (``LEV_OPT_LEAVE_SOCKETS_BLOCKING``).
         close_on_free: Close the socket with the listener (``LEV_OPT_CLOSE_ON_FREE``).
         disabled: Accept nothing before `enable` (``LEV_OPT_DISABLED``).
@@ -63,7 +64,12 @@ class Listener:
         enabled: Whether it is to accept connections.
         closed: Whether `close` was called.
 
-    Source: ``evconnlistener_new``. Descriptors are close-on-exec always, as everywhere in Python.
+    Raises:
+        ValueError: The socket is of a kind that accepts nothing, it does not listen although ``backlog`` is ``None``,
+            or ``backlog`` is below 1. The socket is still the caller's then.
+
+    Source: ``evconnlistener_new``, where a backlog of 0 stands for ``None`` and one below for a default.
+    Descriptors are close-on-exec always, as everywhere in Python.
     """
 
     __slots__ = (
@@ -71,6 +77,7 @@ class Listener:
         "_close_on_free",
         "_event",
         "_leave_blocking",
+        "_owns_file",
         "_paused",
         "_reported",
         "_retry",
@@ -94,6 +101,7 @@ class Listener:
         close_on_free: bool = True,
         disabled: bool = False,
     ) -> None:
+        _check(sock, backlog)
         self.base = base
         self.socket = sock
         self.error_callback: AcceptErrorCallback | None = None
@@ -101,6 +109,8 @@ class Listener:
         self._callback = callback
         self._leave_blocking = leave_blocking
         self._close_on_free = close_on_free
+        # The file of a socket that others hold, too, is theirs; to try whether they do would activate their service.
+        self._owns_file = backlog is not None
         self._paused = False  # until the retry timer fires
         self._reported = False  # what is wrong was said, and is not over
         self.closed = False
@@ -110,7 +120,7 @@ class Listener:
         name = sock.getsockname()
         self.address = format_address(name)
         self.port: int = name[1] if isinstance(name, tuple) else 0
-        self._event = Event(base, sock.fileno(), EV_READ | EV_PERSIST, self._on_readable)
+        self._event = base.event(sock, EV_READ | EV_PERSIST, self._on_readable)
         self._retry = base.timer(self._on_retry)
         if not disabled:
             self.enable()
@@ -125,7 +135,12 @@ class Listener:
         reuseable: bool = True,
         reuseable_port: bool = False,
         ipv6_only: bool = False,
+        deferred_accept: bool = False,
+        keepalive: float | None = None,
+        mode: int | None = None,
         backlog: int = DEFAULT_BACKLOG,
+        leave_blocking: bool = False,
+        close_on_free: bool = True,
         disabled: bool = False,
     ) -> "Listener":
         """Make a listening socket on ``address``.
@@ -133,22 +148,45 @@ class Listener:
         Args:
             base: The event base to run on.
             callback: As in the constructor.
-            address: ``(ip, port)``, port 0 for any free one, or the path of a unix socket.
+            address: ``(ip, port)``, port 0 for any free one, or the path of a unix socket. ``("::", port)`` takes IPv4,
+                too, from addresses such as ``::ffff:192.0.2.1``.
             reuseable: Bind although connections of an earlier run linger (``LEV_OPT_REUSEABLE``).
             reuseable_port: Share the port with other processes (``LEV_OPT_REUSEABLE_PORT``).
-            ipv6_only: Take no IPv4 on ``::`` (``LEV_OPT_BIND_IPV6ONLY``).
-            backlog: For ``listen``.
+            ipv6_only: Take no IPv4 on ``::`` (``LEV_OPT_BIND_IPV6ONLY``; else ``LEV_OPT_BIND_IPV4_AND_IPV6``).
+            deferred_accept: Accept a connection when its first bytes are there (``LEV_OPT_DEFERRED_ACCEPT``).
+            keepalive: Seconds of silence after which the system asks a peer whether it is there, ``>= 1``;
+                ``None``: the system's default, which is never. libevent sets 300.
+            mode: Permissions of the file of a unix socket, such as 0o660: who may write may connect.
+            backlog: As in the constructor, but never ``None``.
+            leave_blocking: As in the constructor.
+            close_on_free: As in the constructor.
             disabled: As in the constructor.
 
         Raises:
             OSError: The address is in use, not here, or not allowed.
-            ValueError: The host is a name.
+            ValueError: The host is a name, or an option makes no sense or does not go together with the address.
 
         Source: ``evconnlistener_new_bind``.
         """
-        sock = bound_socket(address, reuseable=reuseable, reuseable_port=reuseable_port, ipv6_only=ipv6_only)
+        sock = bound_socket(
+            address,
+            reuseable=reuseable,
+            reuseable_port=reuseable_port,
+            ipv6_only=ipv6_only,
+            deferred_accept=deferred_accept,
+            keepalive=keepalive,
+            mode=mode,
+        )
         try:
-            return cls(base, callback, sock, backlog=backlog, disabled=disabled)
+            return cls(
+                base,
+                callback,
+                sock,
+                backlog=backlog,
+                leave_blocking=leave_blocking,
+                close_on_free=close_on_free,
+                disabled=disabled,
+            )
         except BaseException:
             close_bound_socket(sock)
             raise
@@ -181,14 +219,19 @@ class Listener:
         self._apply()
 
     def close(self) -> None:
-        """Listen no more; the file of a unix socket is removed. Source: ``evconnlistener_free``."""
+        """Listen no more. The file of a unix socket is removed, unless the socket was given listening.
+
+        Source: ``evconnlistener_free``.
+        """
         if self.closed:
             return
         self.closed = True
         self._apply()
         self._retry.delete()
-        if self._close_on_free:
+        if self._close_on_free and self._owns_file:
             close_bound_socket(self.socket)
+        elif self._close_on_free:
+            self.socket.close()
 
     def _apply(self) -> None:
         if self.enabled and self._callback is not None and not self._paused and not self.closed:
@@ -196,7 +239,7 @@ class Listener:
         else:
             self._event.delete()
 
-    def _on_readable(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+    def _on_readable(self, event: "Event", what: int) -> None:  # noqa: ARG002 - a callback
         for _ in range(_ACCEPTS_PER_EVENT):
             if not self._event.pending():
                 return  # the callback has disabled or closed us
@@ -235,6 +278,15 @@ class Listener:
             log(LOG_WARN, f"{self.address}: accept failed: {error}; trying again every {_PAUSE:g} s")
         self._reported = True
 
-    def _on_retry(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+    def _on_retry(self, event: "Event", what: int) -> None:  # noqa: ARG002 - a callback
         self._paused = False
         self._apply()
+
+
+def _check(sock: socket.socket, backlog: int | None) -> None:
+    if sock.type not in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+        raise ValueError(f"a listener needs a socket that accepts connections, got {sock!r}")
+    if backlog is not None and backlog < 1:
+        raise ValueError(f"backlog must be >= 1, or None for a socket that listens already, got {backlog!r}")
+    if backlog is None and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise ValueError(f"backlog=None is for a socket that listens already, got {sock!r}")

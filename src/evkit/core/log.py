@@ -6,6 +6,7 @@ Nothing here knows what is logged, or by whom. The default hands each line to Py
 
 import os
 from collections.abc import Callable
+from types import TracebackType
 from typing import Final, NoReturn
 
 from evkit.errors import LoopError
@@ -65,15 +66,30 @@ def log(severity: int, message: str) -> None:
             _to_logging(severity, message)
 
 
-def log_exception(exception: Exception, source: object) -> None:
-    """Log ``exception`` with its traceback: the default exception handler of a base."""
+def exception_lines(exception: BaseException, where: TracebackType | None = None) -> str:
+    """Return ``exception`` and its traceback as the interpreter prints them.
+
+    Args:
+        where: The traceback to take in place of the exception's own, which every raise makes longer.
+    """
     try:
-        import traceback  # some ms that a program whose callbacks don't fail does not pay
-    except (ImportError, OSError):  # no descriptor is left to read it with
-        lines = repr(exception)
-    else:
-        lines = "".join(traceback.format_exception(exception))
-    log(LOG_ERR, f"exception in the callback of {source!r}\n{lines}")
+        import traceback  # some ms that a program in which nothing fails does not pay
+    except (ImportError, OSError):  # the interpreter ends, or no descriptor is left to read it with
+        return repr(exception)
+    return "".join(traceback.format_exception(type(exception), exception, where or exception.__traceback__))
+
+
+def log_exception(exception: BaseException, source: object) -> None:
+    """Log ``exception`` with its traceback: the default exception handler of a base."""
+    log(LOG_ERR, f"exception in the callback of {_name(source)}\n{exception_lines(exception)}")
+
+
+def _name(source: object) -> str:
+    """Return the ``repr`` of something that may be half made: what can't tell its own name must not end the loop."""
+    try:
+        return repr(source)
+    except Exception:
+        return object.__repr__(source)
 
 
 def fatal(message: str, cause: BaseException | None = None) -> NoReturn:

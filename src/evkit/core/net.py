@@ -5,16 +5,24 @@ Source: libevent's evutil. Knows nothing of events or buffers.
 
 import os
 import socket
-import stat
-from contextlib import suppress
-from errno import EADDRINUSE
+from errno import EACCES, EADDRINUSE
 from ipaddress import ip_address
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
+
+from evkit.core.unix_socket import bind_unix, remove_if_abandoned
+
+if TYPE_CHECKING:
+    from evkit.core.future import Future
 
 Address = tuple[str, int] | tuple[str, int, int, int] | str | bytes
 """What Python's sockets take: ``(ip, port)``, ``(ip6, port, flowinfo, scope)``, or the path of a unix socket."""
 
 _MAX_PORT: Final = 65535
+_RANDOM_PORTS: Final = 16
+"""Random ports that are tried before the system chooses one."""
+_FIRST_PORT: Final = 1024
+_MAX_KEEPALIVE: Final = 32767
+"""Linux's ``MAX_TCP_KEEPIDLE``."""
 
 
 def family_of(address: Address) -> socket.AddressFamily:
@@ -30,18 +38,67 @@ def family_of(address: Address) -> socket.AddressFamily:
     _check_port(address[1])
     if not address[0]:
         return socket.AF_INET  # any address, as everywhere with sockets
-    try:
-        version = ip_address(address[0]).version
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, address[0])
+        except (OSError, TypeError, ValueError):
+            continue
+        return family
+    try:  # at last, since it is slow: an address with a scope
+        ip_address(address[0])
     except ValueError:
         raise ValueError(
             f"expected a numeric IP address, got {address[0]!r}: look the name up first"
         ) from None
-    return socket.AF_INET6 if version == 6 else socket.AF_INET
+    return socket.AF_INET6
 
 
 def _check_port(port: int) -> None:
     if type(port) is not int or not 0 <= port <= _MAX_PORT:
         raise ValueError(f"expected a port from 0 to {_MAX_PORT}, got {port!r}")
+
+
+class Resolver(Protocol):
+    """What finds the addresses of a host name, and is handed to whoever connects to one."""
+
+    def getaddrinfo(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> "Future[list[Address]]":
+        """Look up where to connect to.
+
+        Args:
+            host: A name, or a numeric address, which is answered as it is.
+            port: 0 to 65535; it is part of each address.
+            family: ``AF_INET`` or ``AF_INET6`` for addresses of that family only; ``AF_UNSPEC`` for both.
+
+        Returns:
+            A future of numeric addresses, each once, in the order in which they should be tried, and never none.
+            Each is what ``connect`` takes; `family_of` tells its family. To cancel the future is to stop the look-up.
+            It fails with an ``OSError``, ``socket.gaierror`` where that is the system's own, or with an exception of
+            evkit that the resolver names.
+
+        Raises:
+            ValueError: What is asked for can't be looked up; see `check_lookup`.
+            LoopError: The resolver or its base is closed.
+
+        Source: ``evdns_getaddrinfo``, RFC 6724 §6 for the order.
+        """
+
+
+def check_lookup(host: str, port: int, family: int) -> None:
+    """Refuse what no `Resolver` can look up.
+
+    Raises:
+        ValueError: The host is empty or has a NUL in it, there is no such port, or the family is none of IP's.
+        TypeError: The host is no text.
+
+    Source: ``bufferevent_socket_connect_hostname``, which checks the port and the family.
+    """
+    if not isinstance(host, str):
+        raise TypeError(f"expected a host name or an IP address as a str, got {host!r}")
+    if not host or "\0" in host:  # the system would take what stands before the NUL for all of the name
+        raise ValueError(f"expected a host name or an IP address, got {host!r}")
+    _check_port(port)
+    if family not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
+        raise ValueError(f"expected the family AF_UNSPEC, AF_INET or AF_INET6, got {family!r}")
 
 
 def passive_addresses(host: str, port: int) -> list[Address]:
@@ -115,69 +172,178 @@ def stream_socket(family: int) -> socket.socket:
 
 
 def bound_socket(
-    address: Address, *, reuseable: bool = True, reuseable_port: bool = False, ipv6_only: bool = False
+    address: Address,
+    *,
+    reuseable: bool = True,
+    reuseable_port: bool = False,
+    ipv6_only: bool = False,
+    deferred_accept: bool = False,
+    keepalive: float | None = None,
+    mode: int | None = None,
 ) -> socket.socket:
     """Make a stream socket that is bound to ``address``.
 
-    The file of a unix socket on which nobody listens any more is replaced.
+    That of a unix socket listens already, and replaces the file of one on which nobody listens any more.
 
     Args:
         address: Numeric, or a path.
         reuseable: Bind although connections of an earlier run linger (``SO_REUSEADDR``).
         reuseable_port: Share the port with other processes (``SO_REUSEPORT``).
-        ipv6_only: Take no IPv4 on ``::``.
+        ipv6_only: Take no IPv4 on ``::``; otherwise it takes both, whatever the system's default is.
+        deferred_accept: See `set_deferred_accept`.
+        keepalive: For `set_keepalive`: accepted sockets inherit it. ``None``: the system's default.
+        mode: Permissions of the file of a unix socket; ``None``: what the umask leaves.
+
+    The four for TCP don't matter to a unix socket, but ``reuseable_port`` is refused there.
 
     Raises:
         OSError: The address is in use, not here, or not allowed.
-        ValueError: The host is a name.
+        ValueError: The host is a name, or an option does not go together with the address.
+
+    Source: ``evconnlistener_new_bind``.
     """
     family = family_of(address)
+    if family == socket.AF_UNIX and reuseable_port:
+        raise ValueError(f"a unix socket can't be shared by reuseable_port, got {address!r}")
     sock = stream_socket(family)
     try:
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuseable)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, reuseable_port)
+            if deferred_accept:
+                set_deferred_accept(sock)
+            if keepalive is not None:
+                set_keepalive(sock, keepalive)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ipv6_only)
-        _bind(sock, address)
+        bind_socket(sock, address, mode)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _bind(sock: socket.socket, address: Address) -> None:
+def bind_socket(sock: socket.socket, address: Address, mode: int | None = None) -> None:
+    """Bind ``sock``; see `bound_socket`, and `bind_unix` for paths. Errors name the address.
+
+    Raises:
+        OSError: The address is in use, not here, or not allowed.
+        ValueError: ``mode`` does not go together with the address.
+    """
+    if mode is not None and not isinstance(address, str | bytes):
+        raise ValueError(f"mode is for the file of a unix socket, got {address!r}")
     try:
-        sock.bind(address)
-    except OSError as error:
-        if error.errno == EADDRINUSE and isinstance(address, str | bytes) and _is_abandoned(address):
-            os.unlink(address)
-            sock.bind(address)
-        elif error.errno is None:
-            raise  # Python's own, which says what is wrong with the path
+        if isinstance(address, str | bytes):
+            bind_unix(sock, address, mode)
         else:
-            raise OSError(error.errno, error.strerror, format_address(address)) from error
+            sock.bind(address)
+    except OSError as error:
+        if error.errno is None:
+            raise  # Python's own, which says what is wrong with the path
+        raise OSError(error.errno, error.strerror, format_address(address)) from error
 
 
-def _is_abandoned(path: str | bytes) -> bool:
-    """Return whether ``path`` is a unix socket that refuses connections: its server died without removing it."""
-    if os.fsencode(path).startswith(b"\0") or not stat.S_ISSOCK(os.stat(path).st_mode):
-        return False  # an abstract name, or somebody's file
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
+def bound_datagram_socket(
+    address: Address, *, reuseable_port: bool = False, ipv6_only: bool = False, mode: int | None = None
+) -> socket.socket:
+    """Make a datagram socket that is bound to ``address``; for the arguments and errors see `bound_socket`."""
+    family = family_of(address)
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if reuseable_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, True)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ipv6_only)
+        bind_socket(sock, address, mode)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def connected_datagram_socket(address: Address, *, random_port: bool = False) -> socket.socket:
+    """Make a datagram socket that talks to ``address`` alone.
+
+    Args:
+        address: Numeric, or a path.
+        random_port: Send from an unpredictable port of 1024 to 65535, and not only of the range from which the system
+            chooses; without effect for a path.
+
+    Raises:
+        OSError: There is no way to the address, or nobody has the unix socket.
+        ValueError: The host is a name.
+
+    Source: RFC 5452 §9.2 for the random port.
+    """
+    family = family_of(address)
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if random_port and family != socket.AF_UNIX:
+            _bind_random_port(sock)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _bind_random_port(sock: socket.socket) -> None:
+    any_address = "::" if sock.family == socket.AF_INET6 else "0.0.0.0"  # noqa: S104 - no port is opened to the world
+    for _ in range(_RANDOM_PORTS):
+        port = int.from_bytes(os.urandom(2), "big")
+        if port < _FIRST_PORT:
+            continue
         try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
-    return False
+            sock.bind((any_address, port))
+        except OSError as error:
+            if error.errno not in (EADDRINUSE, EACCES):
+                raise
+        else:
+            return
+    # Too many are in use: the system's choice, at ``connect``, is at least one that is free.
 
 
 def close_bound_socket(sock: socket.socket) -> None:
     """Close a socket of `bound_socket`, and remove its file if it is a unix socket's and still the same."""
     path = sock.getsockname() if sock.family == socket.AF_UNIX else ""
     sock.close()
-    with suppress(OSError):
-        if path and _is_abandoned(path):
-            os.unlink(path)
+    remove_if_abandoned(path)
+
+
+def set_deferred_accept(sock: socket.socket) -> None:
+    """Have a listening TCP socket report a connection when its first bytes are there, or after a short while without.
+
+    For protocols in which the client speaks first: it spares a pass of the loop. Nothing happens where the system
+    can't; Linux can.
+
+    Source: ``evutil_make_tcp_listen_socket_deferred``.
+    """
+    option = getattr(socket, "TCP_DEFER_ACCEPT", None)
+    if option is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, option, 1)
+
+
+def set_keepalive(sock: socket.socket, seconds: float | None) -> None:
+    """Have the system ask a silent TCP peer whether it is there, and end the connection if it is not.
+
+    Args:
+        sock: A connection, or a listening socket for all that it accepts.
+        seconds: Silence before the first of three questions, which are a third of that apart: the connection ends
+            after twice the time. ``None``: don't ask.
+
+    Raises:
+        ValueError: ``seconds`` is less than 1, or more than the system takes (32767).
+
+    Source: ``evutil_set_tcp_keepalive``.
+    """
+    if seconds is None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, False)
+        return
+    if not 1 <= seconds <= _MAX_KEEPALIVE:
+        raise ValueError(f"expected 1 to {_MAX_KEEPALIVE} seconds, got {seconds!r}")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, True)
+    idle = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", None)  # macOS
+    if idle is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, idle, int(seconds))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(seconds / 3)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)

@@ -35,6 +35,7 @@ class ActiveQueues:
         later: What waits for the next pass.
         running: The entry that runs now, or ``None``.
         interrupt: Not 0 when the loop is to stop running entries after the one that runs now.
+        most_active: The most entries that were active at once when callbacks began to run, evkit's own left out.
         outbox: What to flush when the callback that runs now returns; whoever gathers output adds itself.
 
     Args:
@@ -54,6 +55,7 @@ class ActiveQueues:
         "_running_priority",
         "interrupt",
         "later",
+        "most_active",
         "npriorities",
         "outbox",
         "queues",
@@ -64,7 +66,7 @@ class ActiveQueues:
         self,
         config: EventConfig,
         monotonic: Callable[[], float],
-        escaped: Callable[[Exception, object], None],
+        escaped: Callable[[BaseException, object], None],
     ) -> None:
         self.queues: list[deque[QueueEntry]] = [deque()]
         self.npriorities = 1
@@ -72,6 +74,7 @@ class ActiveQueues:
         self.interrupt = 0
         self.outbox: list[Flushable] = []
         self.later: deque[QueueEntry] = deque()
+        self.most_active = 0
         self._deferred = 0  # scheduled in this pass
         self._running_priority = -1
         self._monotonic = monotonic
@@ -145,26 +148,35 @@ class ActiveQueues:
             return
 
     def loopbreak(self) -> None:
-        """Run nothing after the entry that runs now."""
-        self.interrupt |= _BREAK
+        """Run nothing after the entry that runs now. Any thread may call this."""
+        self.interrupt = (
+            _BREAK  # which is more than _CONTINUE; no read, between which and the write one would be lost
+        )
 
     def loopcontinue(self) -> None:
         """Poll after the entry that runs now."""
         self.interrupt |= _CONTINUE
 
+    def note_most(self) -> int:
+        """Return `most_active`, with what is active now in it."""
+        self.most_active = max(self.most_active, self.count())
+        return self.most_active
+
     def begin_pass(self) -> bool:
-        """Forget what the last pass asked for, and send what was written outside any callback.
+        """Forget what the last pass asked for, queue what it put off, and send what was written outside any callback.
 
         Returns:
             Whether nothing is active, nor to be sent: the poll may wait.
         """
         self.interrupt = 0
         self._deferred = 0
+        if self.later:
+            self._promote_later()  # first, so that nothing that is scheduled from now on runs before it
         if self.outbox:
             self.send_outbox()
         for queue in self.queues:
-            if queue:
-                return not self
+            if queue:  # though all that is in it may have been withdrawn
+                return not (self or self.outbox)
         return not (self.later or self.outbox) or not (self or self.outbox)
 
     def send_outbox(self) -> None:
@@ -172,7 +184,7 @@ class ActiveQueues:
         for _ in range(len(self.outbox)):
             self.outbox.pop(0).flush_output()
 
-    def promote_later(self) -> None:
+    def _promote_later(self) -> None:
         """Queue what the pass before put off. Each counts as scheduled in this one."""
         later, self.later = self.later, deque()
         for entry in later:
@@ -196,9 +208,11 @@ class ActiveQueues:
             for priority, queue in enumerate(self.queues):
                 if queue:
                     active = True
+                    if len(queue) > self.most_active:
+                        self.note_most()
                     self._running_priority = priority
                     done = self._run_queue(queue)
-                    if done or self.interrupt & _BREAK:
+                    if done or self.interrupt:
                         return done
         finally:
             self._running_priority = -1
@@ -211,6 +225,7 @@ class ActiveQueues:
         """
         done = 0
         outbox = self.outbox
+        entry: QueueEntry | None = None
         try:
             while queue and done != limit:
                 entry = queue.popleft()
@@ -221,7 +236,9 @@ class ActiveQueues:
                 self.running = entry
                 try:
                     entry.run()
-                except Exception as exception:
+                except (KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as exception:  # asyncio's CancelledError is no Exception
                     self._escaped(exception, entry)
                 if outbox:
                     outbox.pop().flush_output()
@@ -232,7 +249,8 @@ class ActiveQueues:
                 if self.interrupt:
                     break
         finally:
-            self.running = None
+            # A traceback that somebody keeps holds this frame, which must not hold what has run.
+            self.running = entry = None
         return done
 
     def _run_limited(self, queue: deque[QueueEntry]) -> int:

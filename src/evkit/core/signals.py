@@ -7,13 +7,16 @@ there is one `SignalHub`; the base that reads a number first hands it to all tha
 Handlers that the program has set by itself count, too: Python runs them between two lines of its main thread, and a
 signal that comes right before the loop begins to wait would be heard when the wait is over, if ever. So every signal
 wakes the loop that runs in the main thread.
+
+The wake-up descriptor is a pipe, which on Linux has room for 65,536 signals that nobody has read yet; libevent's pair
+of sockets has room for some 300. What comes while it is full is lost, as there.
 """
 
+import os
 import signal
-import socket
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,10 +24,14 @@ from evkit.core.event import Event
 from evkit.core.evthread import Waker
 from evkit.core.flags import EV_SIGNAL
 from evkit.core.log import LOG_WARN, log
+from evkit.core.tally import Tally
 from evkit.errors import LoopError
 
 if TYPE_CHECKING:
-    from evkit.core.loop import Loop
+    from evkit.core.registry import Registry
+
+_STORM: Final = 65536
+"""Signals to read at once: all that a pipe holds."""
 
 Delivery = Callable[[int, int], None]
 """``deliver(signum, count)``; may be called from a thread that is not the loop's own."""
@@ -43,7 +50,7 @@ class SignalHub:
     """
 
     def __init__(self) -> None:
-        self._pair: tuple[socket.socket, socket.socket] | None = None
+        self._pipe: tuple[int, int] | None = None  # where to read and to write
         self._attending: Waker | None = None
         self._fd = -1  # the wake-up descriptor while it is ours
         self._previous_fd = -1
@@ -56,14 +63,11 @@ class SignalHub:
         Raises:
             LoopError: Not called from the main thread.
         """
-        if self._pair is None:
+        if self._pipe is None:
             _require_main_thread()
-            reader, writer = socket.socketpair()
-            reader.setblocking(False)
-            writer.setblocking(False)
-            self._pair = (reader, writer)
-            self._take_wakeup_fd(writer.fileno())
-        return self._pair[0].fileno()
+            self._pipe = _open_pipe()
+            self._take_wakeup_fd(self._pipe[1])
+        return self._pipe[0]
 
     def attend(self, waker: Waker | None) -> Waker | None:
         """Let every signal wake the loop of the main thread, by ``waker``; only that thread may call this.
@@ -74,9 +78,21 @@ class SignalHub:
             Whom they woke before: to be given back when the loop is left.
         """
         before, self._attending = self._attending, waker
-        if self._pair is None:
+        if self._pipe is None:
             self._wake_attending()
         return before
+
+    def renew(self) -> None:
+        """In a child process: have what the parent does not, under the numbers of before.
+
+        Else the child's signals would come to the parent, and some of the parent's to the child.
+        """
+        if self._pipe is not None:
+            for new, mine in zip(_open_pipe(), self._pipe, strict=True):
+                os.dup2(new, mine, inheritable=False)
+                os.close(new)
+        if self._attending is not None:
+            self._attending.renew()
 
     def add(self, signum: int, deliver: Delivery) -> None:
         """Hand deliveries of ``signum`` to ``deliver`` from now on.
@@ -105,10 +121,10 @@ class SignalHub:
 
     def read(self) -> None:
         """Hand on what has come."""
-        if self._pair is None:
+        if self._pipe is None:
             return
         try:
-            numbers = self._pair[0].recv(4096)
+            numbers = os.read(self._pipe[0], _STORM)
         except BlockingIOError:
             return  # another base was quicker
         for signum, count in Counter(numbers).items():
@@ -131,12 +147,12 @@ class SignalHub:
         signal.signal(signum, signal.SIG_DFL if previous is None else previous)
 
     def _restore_fd(self) -> None:
-        if self._pair is None or not _in_main_thread():
+        if self._pipe is None or not _in_main_thread():
             return
         self._give_wakeup_fd_back()
-        for end in self._pair:
-            end.close()
-        self._pair = None
+        for end in self._pipe:
+            os.close(end)
+        self._pipe = None
         self._wake_attending()
 
     def _wake_attending(self) -> None:
@@ -162,6 +178,13 @@ class SignalHub:
         self._fd = -1
 
 
+def _open_pipe() -> tuple[int, int]:
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends
+
+
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
@@ -176,21 +199,23 @@ def _require_main_thread() -> None:
 HUB: Final = SignalHub()
 """The process's own."""
 
+os.register_at_fork(after_in_child=HUB.renew)
+
 
 class SignalMap:
     """Signal numbers to the events of one base, newest first.
 
     Attributes:
-        count: Events in the map.
+        tally: Counts the events in the map.
     """
 
-    __slots__ = ("_base", "_readable", "_signals", "count")
+    __slots__ = ("_base", "_readable", "_signals", "tally")
 
-    def __init__(self, base: "Loop") -> None:
+    def __init__(self, base: "Registry", tally: Tally) -> None:
         self._base = base
         self._signals: dict[int, list[Event]] = {}
         self._readable: Event | None = None
-        self.count = 0
+        self.tally = tally
 
     def add(self, event: Event) -> None:
         """Wait for the signal of ``event``.
@@ -213,14 +238,15 @@ class SignalMap:
                 raise
             self._signals[signum] = []
         self._signals[signum].insert(0, event)
-        self.count += 1
+        self.tally.added += 1
 
     def remove(self, event: Event) -> None:
         """Wait for it no longer. Source: ``evmap_signal_del_``."""
         signum = event.fd
         events = self._signals[signum]
         events.remove(event)
-        self.count -= 1
+        self.tally.note_most()
+        self.tally.added -= 1
         if events:
             return
         del self._signals[signum]
@@ -228,6 +254,11 @@ class SignalMap:
             self._readable.delete()
             self._readable = None
         HUB.remove(signum, self._deliver)
+
+    def events(self) -> Iterator[Event]:
+        """Walk through the events, by signal. Source: ``evmap_signal_foreach_event_``."""
+        for _, events in sorted(self._signals.items()):
+            yield from events
 
     def close(self) -> None:
         """Delete all events, so that the handlers of before come back."""
@@ -241,11 +272,12 @@ class SignalMap:
     def _deliver(self, signum: int, count: int) -> None:
         """Hear of a signal, in whichever thread has read it."""
         if self._base.in_thread():
-            self._activate(signum, count)
+            self.activate(signum, count)
         else:
-            self._base.call_soon_threadsafe(self._activate, signum, count)
+            self._base.call_soon_threadsafe(self.activate, signum, count)
 
-    def _activate(self, signum: int, count: int) -> None:
+    def activate(self, signum: int, count: int) -> None:
+        """Activate all events of a signal. Source: ``evmap_signal_active_``."""
         for event in self._signals.get(signum, ()):
             event.activate(EV_SIGNAL, count)
 

@@ -10,8 +10,11 @@ A decider: it is told the time and answers what is due; it reads no clock and ca
 
 import heapq
 from collections import OrderedDict
-from operator import itemgetter
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Iterator
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from evkit.core.tally import Tally
 
 if TYPE_CHECKING:
     from evkit.core.event import Event
@@ -20,6 +23,17 @@ NEVER: Final = float("inf")
 _SWEEP_FROM: Final = 64
 """Dead entries below this number are not worth a sweep."""
 _MAX_COMMON: Final = 256
+
+
+def check_seconds(seconds: float) -> float:
+    """Return ``seconds``.
+
+    Raises:
+        ValueError: They are negative, infinite, or not a number.
+    """
+    if not 0 <= seconds < NEVER:
+        raise ValueError(f"a time-out is a number of seconds >= 0, got {seconds!r}")
+    return seconds
 
 
 class Timed(Protocol):
@@ -104,6 +118,14 @@ class TimerHeap:
             self._push(timed)  # it has moved later
         return None
 
+    def live(self) -> list[Timed]:
+        """Return what is waited for, in no order."""
+        return [
+            timed
+            for entry in self.entries
+            if (timed := entry[2]).heap_entry is entry and timed.deadline != NEVER
+        ]
+
     def _push(self, timed: Timed) -> None:
         self._sequence += 1
         entry = timed.heap_entry = (timed.deadline, self._sequence, timed)
@@ -153,6 +175,10 @@ class CommonTimeout:
     def __repr__(self) -> str:
         return f"<CommonTimeout {self.duration:g}s events={len(self._waiting)}>"
 
+    def events(self) -> "list[Event]":
+        """Return the events that wait, the longest-waiting one first."""
+        return list(self._waiting)
+
     def append(self, event: "Event", deadline: float) -> None:
         """Put ``event`` at the end of the queue, from wherever it was in it.
 
@@ -187,16 +213,16 @@ class Timers:
     """All time-outs of one event base.
 
     Attributes:
-        count: Events that wait for a deadline.
+        tally: Counts the events that wait for a deadline.
         heap: Where the loop asks for the first deadline.
     """
 
-    __slots__ = ("_common", "count", "heap")
+    __slots__ = ("_common", "heap", "tally")
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally) -> None:
         self.heap = TimerHeap()
         self._common: dict[float, CommonTimeout] = {}
-        self.count = 0
+        self.tally = tally
 
     def common(self, duration: float) -> CommonTimeout:
         """Return the queue for ``duration`` seconds, made on first use.
@@ -220,7 +246,7 @@ class Timers:
     def set(self, event: "Event", deadline: float, queue: CommonTimeout | None) -> None:
         """Let ``event`` be due at ``deadline``, kept in ``queue`` or, without one, in the heap."""
         if event.deadline == NEVER:
-            self.count += 1
+            self.tally.added += 1
         elif event.common is not queue:
             self._take_out(event)
         event.common = queue
@@ -233,8 +259,22 @@ class Timers:
     def clear(self, event: "Event") -> None:
         """Let ``event`` never be due."""
         if event.deadline != NEVER:
-            self.count -= 1
+            tally = self.tally
+            if tally.added > tally.most_added:
+                tally.most_added = tally.added
+            tally.added -= 1
             self._take_out(event)
+
+    def events(self) -> "Iterator[Event]":
+        """Walk through the events by deadline, and then through each common time-out's.
+
+        Source: ``event_base_foreach_event_nolock_``, which takes the heap's as they stand there.
+        """
+        for timed in sorted(self.heap.live(), key=attrgetter("deadline")):
+            if not isinstance(timed, CommonTimeout):
+                yield cast("Event", timed)  # nothing else stands in the heap
+        for queue in self._common.values():
+            yield from queue.events()
 
     def expire(self, now: float) -> "list[Event]":
         """Take all events that are due at ``now``, the longest overdue first.
@@ -249,7 +289,9 @@ class Timers:
             timed.collect_due(now, due)
             if isinstance(timed, CommonTimeout):
                 self._follow(timed)
-        self.count -= len(due)
+        if due:
+            self.tally.note_most()
+            self.tally.added -= len(due)
         due.sort(key=itemgetter(1))  # what came from a common queue stands behind the rest of the heap
         for event, deadline in due:
             interval = event.interval

@@ -2,6 +2,10 @@
 
 A backend knows descriptors and masks. It knows nothing of events, timers or callbacks, and hears only when what is
 wanted of a descriptor changes (`evkit.core.evmap` counts), so each of them is a page.
+
+Where the system refuses a descriptor, some backends learn it at once and raise, others only when they wait. The late
+ones report such a descriptor as ready, at every wait until it is forgotten: whoever waits for it, for whatever, is
+called and learns the reason from the call that follows. No event goes deaf without a word.
 """
 
 from collections.abc import Callable
@@ -10,6 +14,11 @@ from typing import Protocol
 from evkit.core.flags import EV_CLOSED, EV_READ, EV_WRITE
 
 IO_BITS = EV_READ | EV_WRITE | EV_CLOSED
+
+
+def same(bits: int) -> int:
+    """Translate for a backend whose native masks are ``EV_…`` bits already."""
+    return bits
 
 
 class MaskTable(dict[int, int]):
@@ -32,7 +41,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """As libevent spells it: ``"epoll"``, ``"poll"``, ``"select"``."""
+        """As libevent spells it: ``"kqueue"``, ``"epoll"``, ``"poll"``, ``"select"``."""
 
     @property
     def features(self) -> int:
@@ -47,7 +56,7 @@ class Backend(Protocol):
             new: The mask from now on; 0 forgets the descriptor and never fails.
 
         Raises:
-            OSError: The system refuses the descriptor.
+            OSError: The system refuses the descriptor. A backend that gathers changes never raises, see above.
         """
 
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:

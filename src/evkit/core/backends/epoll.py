@@ -1,4 +1,11 @@
-"""epoll: one registration a descriptor, O(1) a wake-up. Linux's best; the default there."""
+"""epoll: one registration a descriptor, O(1) a wake-up. Linux's best; the default there.
+
+The kernel registers the open file under the descriptor's number, and forgets it when the file is closed: with the last
+of its duplicates, not with the number. So delete the events of a descriptor before you close it. Closed first, with a
+duplicate (``dup``, a child process) still open, it can be neither changed nor forgotten any more: every wait reports
+the number of what is ready there, until the duplicate is closed too. Without a duplicate a number that is closed and
+comes back with another file is put right here, whatever the books say.
+"""
 
 import select
 from errno import EEXIST, ENOENT
@@ -51,7 +58,7 @@ class EpollBackend:
         self.masks = MaskTable(_from_native)
 
     def change(self, fd: int, old: int, new: int) -> None:
-        """See `Backend.change`. Source: ``epoll_apply_one_change``."""
+        """See `Backend.change`. Source: ``epoll_apply_one_change``, retries included."""
         if not new:
             self._forget(fd)
             return

@@ -5,15 +5,11 @@ import select
 from errno import EBADF
 from typing import Final
 
-from evkit.core.backends.contract import MaskTable
+from evkit.core.backends.contract import MaskTable, same
 from evkit.core.flags import EV_READ, EV_WRITE, FEATURE_FDS
 
 _FD_SETSIZE: Final = 1024
 """What POSIX systems compile into ``fd_set``; Python refuses more at each wait, which would be too late."""
-
-
-def _same(bits: int) -> int:
-    return bits
 
 
 def _is_closed(fd: int) -> bool:
@@ -36,7 +32,7 @@ class SelectBackend:
     def __init__(self) -> None:
         self._readers: set[int] = set()
         self._writers: set[int] = set()
-        self.masks = MaskTable(_same)
+        self.masks = MaskTable(same)
 
     def change(self, fd: int, old: int, new: int) -> None:  # noqa: ARG002 - the sets know what was
         """See `Backend.change`.

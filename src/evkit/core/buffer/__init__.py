@@ -1,13 +1,17 @@
 """Byte buffers as chains of segments: libevent's evbuffer.
 
-`Chain` holds the segments and looks at them; `Flow` is what a transport does with them; `Buffer` adds what a user does;
-the other modules are their parts.
+`Chain` holds the segments and looks at them; `Flow` is what a transport does with them; `Guard` limits what a user may
+do, `Intake` is how he adds, and `Buffer` the rest of what he does; `LockedBuffer` does it for several threads. The
+other modules are their parts.
 """
 
-from evkit.core.buffer.buffer import BACK, DEFAULT_MAX_READ, FRONT, Buffer
-from evkit.core.buffer.callbacks import BufferCallback, BufferInfo, BufferOwner
+from evkit.core.buffer.buffer import DEFAULT_MAX_READ, Buffer
+from evkit.core.buffer.callbacks import BufferCallback, BufferInfo, BufferOwner, Scheduler
 from evkit.core.buffer.eol import EOL, EOL_ANY, EOL_CRLF, EOL_CRLF_STRICT, EOL_LF, EOL_NUL
+from evkit.core.buffer.file_segment import FileAccess, FileSegment
 from evkit.core.buffer.flow import NO_LIMIT, Flow
+from evkit.core.buffer.guard import BACK, FRONT
+from evkit.core.buffer.locked import LockedBuffer
 
 __all__ = [
     "BACK",
@@ -24,5 +28,9 @@ __all__ = [
     "BufferCallback",
     "BufferInfo",
     "BufferOwner",
+    "FileAccess",
+    "FileSegment",
     "Flow",
+    "LockedBuffer",
+    "Scheduler",
 ]

@@ -35,6 +35,50 @@ class BufferOwner(Protocol):
         """Hear of a change at once, before the user's callbacks."""
 
 
+class Scheduler(Protocol):
+    """What runs a call later, in the loop's thread: all that a buffer needs of an event base."""
+
+    def call_soon(self, callback: Callable[[], object], /) -> object:
+        """Call ``callback()`` from the loop."""
+
+    def call_soon_threadsafe(self, callback: Callable[[], object], /) -> object:
+        """Call ``callback()`` from the loop; any thread may ask for it."""
+
+
+class DeferredTotals:
+    """What has changed since the callbacks of a buffer last ran, and whether they are going to run.
+
+    Args:
+        soon: Has a call made later.
+    """
+
+    __slots__ = ("_added", "_deleted", "_due", "soon")
+
+    def __init__(self, soon: Callable[[Callable[[], object]], object]) -> None:
+        self.soon = soon
+        self._due = False
+        self._added = self._deleted = 0
+
+    def note(self, added: int, deleted: int, run: Callable[[], object]) -> None:
+        """Add a change to the totals, and have ``run`` called if that is not asked for already."""
+        self._added += added
+        self._deleted += deleted
+        if not self._due:
+            self.soon(run)
+            self._due = True
+
+    def forget(self) -> None:
+        """Nobody is left to tell of what has changed."""
+        self._added = self._deleted = 0
+
+    def take(self, length: int) -> BufferInfo | None:
+        """Give the totals for a buffer of that length, and begin anew; ``None`` if nothing has changed."""
+        added, deleted = self._added, self._deleted
+        self._due = False
+        self._added = self._deleted = 0
+        return BufferInfo(length - added + deleted, added, deleted) if added or deleted else None
+
+
 class BufferCallback:
     """A registered callback. Source: ``struct evbuffer_cb_entry``.
 
@@ -62,8 +106,9 @@ class BufferCallback:
 
     def run(self, info: BufferInfo) -> None:
         """Tell the callback of a change, unless it is disabled or removed."""
-        if self.enabled and self._buffer is not None:
-            self._callback(self._buffer, info)
+        buffer = self._buffer  # another thread may be about to remove the entry
+        if self.enabled and buffer is not None:
+            self._callback(buffer, info)
 
     def __repr__(self) -> str:
         state = "removed" if self._buffer is None else "enabled" if self.enabled else "disabled"

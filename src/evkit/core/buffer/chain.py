@@ -14,7 +14,7 @@ from operator import index
 from typing import Final
 
 from evkit.core.buffer.eol import EOL, EOL_ANY, EOL_CRLF, FIXED_ENDS
-from evkit.core.buffer.segments import FileSegment, Readable, Segment, chunks, cut, part
+from evkit.core.buffer.segments import FileStretch, Readable, Segment, chunks, cut, part
 
 # Small pieces are joined up to this size, libevent's smallest chunk.
 COALESCE: Final = 1024
@@ -43,6 +43,14 @@ def as_size(size: int) -> int:
     size = index(size)
     if size < 0:
         raise ValueError(f"expected a size of 0 or more bytes, got {size}")
+    return size
+
+
+def as_positive(size: int) -> int:
+    """Check a number of bytes that must not be 0."""
+    size = as_size(size)
+    if not size:
+        raise ValueError("expected a size of 1 or more bytes, got 0")
     return size
 
 
@@ -126,7 +134,7 @@ class Chain:
             raise ValueError(f"cannot pull up {size} bytes, the buffer has {self.length}")
         if not size:
             return memoryview(b"")
-        if size > self.first_size or isinstance(self._segments[0], FileSegment):
+        if size > self.first_size or isinstance(self._segments[0], FileStretch):
             self._join(size)
         return self.peek(size)[0]
 
@@ -165,6 +173,9 @@ class Chain:
             ValueError: ``start`` or ``end`` is out of range.
             OSError: a file in the range cannot be read.
 
+        Cost: looks at every byte of the range, each time. Who waits for ``what`` while a buffer grows passes a
+        ``start`` that leaves out what was searched, ``max(0, size_then - len(what) + 1)``, and goes back to 0 when
+        something was taken. For line ends `search_eol` does so by itself.
         Source: ``evbuffer_search_range``.
         """
         needle = as_bytes(what)
@@ -363,6 +374,13 @@ class Chain:
                 del taken[0]
         segments.extend(taken)
         self.length += size
+
+    def _link_shared(self, source: "Chain") -> None:
+        """Append all segments of ``source``, which keeps them, and tell nobody: a segment never changes."""
+        shared = source._segments[:]
+        if source._start:
+            shared[0] = cut(shared[0], source._start, len(shared[0]))
+        self._link(shared, source.length)
 
     def _insert(self, taken: list[Segment], size: int) -> None:
         """Put segments with ``size`` bytes in all before the front, and tell nobody."""

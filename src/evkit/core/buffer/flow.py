@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable
 from typing import Final, Self
 
-from evkit.core.buffer.callbacks import BufferCallback, BufferInfo, BufferOwner
+from evkit.core.buffer.callbacks import BufferCallback, BufferInfo, BufferOwner, DeferredTotals, Scheduler
 from evkit.core.buffer.chain import COALESCE, Chain
-from evkit.core.buffer.segments import FileSegment, Sender, part
+from evkit.core.buffer.segments import FileStretch, Sender, part
 
 NO_LIMIT: Final = sys.maxsize
 # Segments in one sendmsg, as libevent's NUM_WRITE_IOVEC.
@@ -28,12 +28,13 @@ class Flow(Chain):
         owner: The buffered connection that the buffer belongs to, or ``None``; it hears of each change.
     """
 
-    __slots__ = ("_callbacks", "owner")
+    __slots__ = ("_callbacks", "_deferred", "owner")
 
     def __init__(self) -> None:
         super().__init__()
         self.owner: BufferOwner | None = None
         self._callbacks: tuple[BufferCallback, ...] | None = None
+        self._deferred: DeferredTotals | None = None
 
     # For transports
 
@@ -121,7 +122,7 @@ class Flow(Chain):
     def _send_chain(self, sock: Sender, limit: int) -> int:
         pieces: list[bytes | memoryview] = []
         for segment, start, stop in self._spans(0, limit):
-            if isinstance(segment, FileSegment):
+            if isinstance(segment, FileStretch):
                 if pieces:
                     break
                 return segment.send(sock, start, limit)
@@ -137,9 +138,9 @@ class Flow(Chain):
     def add_callback(self, callback: Callable[[Self, BufferInfo], object]) -> BufferCallback:
         """Have ``callback(buffer, info)`` called after each change of the size.
 
-        It is called at once, the newest first, and may do anything to the buffer or to any callback. An
-        exception in it goes to whoever changed the buffer; the change stands, and the callbacks after it are
-        not told.
+        It is called at once, unless `defer_callbacks` was called, the newest first, and may do anything to the
+        buffer or to any callback. An exception in it goes to whoever changed the buffer; the change stands, and
+        the callbacks after it are not told.
 
         Returns:
             The entry, to disable or remove it.
@@ -153,10 +154,44 @@ class Flow(Chain):
     def forget_callback(self, entry: BufferCallback) -> None:
         """Tell ``entry`` no more; `BufferCallback.remove` is the way to ask for it."""
         self._callbacks = tuple(other for other in self._callbacks or () if other is not entry) or None
+        if self._callbacks is None and self._deferred is not None:
+            self._deferred.forget()
+
+    def defer_callbacks(self, base: Scheduler) -> None:
+        """From now on have the callbacks called from the loop, and not from whatever changes the buffer.
+
+        They hear of all that happened until then as one change; what was added and taken again counts as both. An
+        exception in one goes to the loop's handler. The owner, which is internal, still hears of each change at once.
+
+        Args:
+            base: The event base. It keeps the buffer alive while a call is due. Another one may be named later; what
+                is due stays where it is.
+
+        Whoever changes the buffer when the base is closed gets its ``LoopError``; the change stands.
+        Source: ``evbuffer_defer_callbacks``.
+        """
+        self._defer(base.call_soon)
+
+    def _defer(self, soon: Callable[[Callable[[], object]], object]) -> None:
+        if self._deferred is None:
+            self._deferred = DeferredTotals(soon)
+        self._deferred.soon = soon
+
+    def run_deferred(self) -> None:
+        """Call the callbacks that are due; `defer_callbacks` has it called."""
+        info = self._deferred.take(self.length) if self._deferred is not None else None
+        if info is not None:
+            self._tell(info)
 
     def _changed(self, added: int, deleted: int) -> None:
         info = BufferInfo(self.length - added + deleted, added, deleted)
         if self.owner is not None:
             self.owner.buffer_changed(self, added, deleted)
+        if self._deferred is None:
+            self._tell(info)
+        elif self._callbacks is not None:
+            self._deferred.note(added, deleted, self.run_deferred)
+
+    def _tell(self, info: BufferInfo) -> None:
         for entry in self._callbacks or ():
             entry.run(info)

@@ -1,7 +1,7 @@
 """What a chain is made of, and how a segment is cut and looked into without copying it.
 
 A segment is never empty and never changes its size. Besides ``bytes`` and ``memoryview`` there is `Reference`
-(memory that somebody wants back) and `FileSegment` (a stretch of an open file). Both share a holder between
+(memory that somebody wants back) and `FileStretch` (a stretch of an open file). Both share a holder between
 all segments cut from them, and the holder lets go when the last of them does: by CPython's reference count,
 so that dropping segments from a chain needs no case for them. This module knows nothing of chains.
 """
@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 # A remainder this small is copied: a memoryview (184 bytes) that pins the whole original would cost more.
 SMALL: Final = 1024
@@ -20,6 +20,8 @@ CHUNK: Final = 256 * 1024
 _NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSOCK, errno.EOPNOTSUPP})
 
 Readable: TypeAlias = bytes | bytearray | memoryview
+Lent = TypeVar("Lent")
+_NO_VIEW: Final = memoryview(b"")
 
 
 class FileLike(Protocol):
@@ -45,30 +47,38 @@ class Sender(Protocol):
         """Give the descriptor."""
 
 
-class Pin:
-    """Gives a user's memory back: calls ``cleanup(data)`` once, when the last `Reference` to it goes."""
+class Pin(Generic[Lent]):
+    """Gives a user's memory or file back: calls ``cleanup(what)`` once, when the last segment that needs it goes."""
 
-    __slots__ = ("_cleanup", "_data")
+    __slots__ = ("_cleanup", "_what")
 
-    def __init__(self, data: Readable, cleanup: Callable[[Readable], object]) -> None:
-        self._data = data
+    def __init__(self, what: Lent, cleanup: Callable[[Lent], object]) -> None:
+        self._what = what
         self._cleanup = cleanup
 
     def __del__(self) -> None:
-        self._cleanup(self._data)
+        self._cleanup(self._what)
 
 
 class Reference:
-    """A stretch of a user's memory that is given back when nothing needs it."""
+    """A stretch of memory that is given back when nothing needs it.
+
+    Attributes:
+        view: The stretch.
+    """
 
     __slots__ = ("_pin", "view")
 
-    def __init__(self, view: memoryview, pin: Pin) -> None:
+    def __init__(self, view: memoryview, pin: object) -> None:
         self.view = view
         self._pin = pin
 
     def __len__(self) -> int:
         return len(self.view)
+
+    def __del__(self) -> None:
+        # Before the pin: who gets a bytearray back may want to change its size, which a view of it forbids.
+        self.view = _NO_VIEW
 
     def cut(self, start: int, stop: int) -> "Reference":
         """Give the part from ``start`` to ``stop``, which keeps the same memory alive."""
@@ -76,20 +86,34 @@ class Reference:
 
 
 class SharedFile:
-    """Owns a descriptor or a file object, and closes it once: when told, or when the last segment goes."""
+    """Holds a descriptor or a file object for all segments cut from it.
 
-    __slots__ = ("_file", "fd")
+    Closes it once, if it is to: when told, or when the last segment goes.
 
-    def __init__(self, file: int | FileLike) -> None:
+    Attributes:
+        fd: Its descriptor, once `measure` was called.
+    """
+
+    __slots__ = ("_closes", "_file", "_pins", "fd")
+
+    def __init__(self, file: int | FileLike, *, closes: bool = True) -> None:
         self._file: int | FileLike | None = None
+        self._closes = closes
+        self._pins: list[Pin[int | FileLike]] = []
         if not isinstance(file, int) and not hasattr(file, "fileno"):
             raise TypeError(f"expected a file descriptor or an open file, got {type(file).__name__}")
         self._file = file
         self.fd = -1
 
+    def keep_open(self) -> None:
+        """Leave the file to its user, who never gave it away."""
+        self._file = None
+
     def close(self) -> None:
         """Close the file; a second call does nothing. Errors are ignored: nothing was written."""
         file, self._file = self._file, None
+        if not self._closes:
+            return
         try:
             if isinstance(file, int):
                 os.close(file)
@@ -100,9 +124,16 @@ class SharedFile:
 
     def __del__(self) -> None:
         self.close()
+        while self._pins:
+            self._pins.pop(0)
 
-    def segment(self, offset: int, length: int | None) -> "FileSegment":
-        """Describe ``length`` bytes from ``offset``; ``None`` goes to the end of the file.
+    def add_cleanup(self, cleanup: Callable[[int | FileLike], object]) -> None:
+        """Have ``cleanup(file)`` called once, after the file was closed because the last segment went."""
+        if self._file is not None:
+            self._pins.append(Pin(self._file, cleanup))
+
+    def measure(self, offset: int, length: int | None) -> int:
+        """Check a range, and give its size; ``None`` goes to the end of the file.
 
         Raises:
             ValueError: the range is not within the file, or this is no regular file.
@@ -120,10 +151,10 @@ class SharedFile:
             raise ValueError(
                 f"{length} bytes from offset {offset} are not within a file of {status.st_size} bytes"
             )
-        return FileSegment(self, offset, length)
+        return length
 
 
-class FileSegment:
+class FileStretch:
     """A stretch of an open file, read when its bytes are asked for and otherwise sent by ``sendfile``."""
 
     __slots__ = ("_file", "_length", "_offset")
@@ -136,9 +167,9 @@ class FileSegment:
     def __len__(self) -> int:
         return self._length
 
-    def cut(self, start: int, stop: int) -> "FileSegment":
+    def cut(self, start: int, stop: int) -> "FileStretch":
         """Give the part from ``start`` to ``stop``, which keeps the same file open."""
-        return FileSegment(self._file, self._offset + start, stop - start)
+        return FileStretch(self._file, self._offset + start, stop - start)
 
     def read(self, start: int, stop: int) -> bytes:
         """Read a part.
@@ -154,6 +185,19 @@ class FileSegment:
             parts.append(data)
             start += len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read_into(self, target: memoryview) -> None:
+        """Fill ``target``, which has just the size of the stretch.
+
+        Raises:
+            OSError: the file cannot be read, or has become shorter (``errno`` is ``EIO``).
+        """
+        filled = 0
+        while filled < self._length:
+            size = os.preadv(self._file.fd, [target[filled:]], self._offset + filled)
+            if not size:
+                raise self._too_short(filled)
+            filled += size
 
     def send(self, sock: Sender, start: int, limit: int) -> int:
         """Send at most ``limit`` bytes, ``> 0``, beginning at ``start``; return how many went.
@@ -179,12 +223,12 @@ class FileSegment:
         )
 
 
-Segment: TypeAlias = bytes | memoryview | Reference | FileSegment
+Segment: TypeAlias = bytes | memoryview | Reference | FileStretch
 
 
 def cut(segment: Segment, start: int, stop: int) -> Segment:
     """Give a part of ``segment`` as a segment of its own; only a small one is copied."""
-    if isinstance(segment, Reference | FileSegment):
+    if isinstance(segment, Reference | FileStretch):
         return segment.cut(start, stop)
     if stop - start <= SMALL:
         return bytes(segment[start:stop])
@@ -197,7 +241,7 @@ def part(segment: Segment, start: int, stop: int) -> bytes | memoryview:
     Raises:
         OSError: they are in a file, which cannot be read or has become shorter.
     """
-    if isinstance(segment, FileSegment):
+    if isinstance(segment, FileStretch):
         return segment.read(start, stop)
     data = segment.view if isinstance(segment, Reference) else segment
     return data if stop - start == len(data) else memoryview(data)[start:stop]

@@ -1,7 +1,7 @@
 """What every buffered connection has, whatever carries its bytes: two buffers, three callbacks, and what holds it back.
 
 The user's wish (`BufferEvent.enabled`) and the reasons against it (suspend bits) are kept apart, so watermarks, rate
-limits and look-ups never undo each other's work. A transport fills in the five methods at the end.
+limits and look-ups never undo each other's work. A transport fills in the methods at the end.
 """
 
 from collections.abc import Callable
@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Final
 from evkit.core.buffer import Buffer, Flow
 from evkit.core.buffer.segments import Readable
 from evkit.core.bufferevent.deferred import DeferredCallbacks
+from evkit.core.event import QueueEntry
 from evkit.core.flags import (
     BEV_EVENT_CONNECTED,
     BEV_EVENT_READING,
     BEV_EVENT_TIMEOUT,
     BEV_EVENT_WRITING,
+    BEV_FINISHED,
+    BEV_FLUSH,
+    BEV_NORMAL,
+    BEV_TRIG_DEFER_CALLBACKS,
+    BEV_TRIG_IGNORE_WATERMARKS,
     EV_READ,
     EV_WRITE,
     event_bits,
 )
+from evkit.core.timers import check_seconds
 from evkit.errors import ConnectionLost, During, TransportError, TransportTimeout
 
 if TYPE_CHECKING:
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 # Why a direction is held back although it is enabled (BEV_SUSPEND_… in libevent).
 SUSPEND_WATERMARK: Final = 0x01
 SUSPEND_BANDWIDTH: Final = 0x02
+SUSPEND_GROUP: Final = 0x04
 SUSPEND_LOOKUP: Final = 0x08
 SUSPEND_FILTER: Final = 0x10
 # Why a transport itself does not send at once what is written.
@@ -70,6 +78,7 @@ class BufferEvent:
         "_deferred",
         "_event_callback",
         "_flush_queued",
+        "_priority",
         "_read_callback",
         "_read_high",
         "_read_low",
@@ -103,6 +112,7 @@ class BufferEvent:
         self.closed = False
         self.on_close: Handler | None = None
         self._flush_queued = False
+        self._priority = base.npriorities // 2
         self._read_suspended = 0
         self._write_held = 0  # reasons not to send at once: 0 is what flush_output looks for
         self._read_low = 0
@@ -137,6 +147,21 @@ class BufferEvent:
         self._read_callback = read
         self._write_callback = write
         self._event_callback = event
+
+    @property
+    def callbacks(self) -> tuple[Handler | None, Handler | None, EventHandler | None]:
+        """What `set_callbacks` was told: ``(read, write, event)``. Source: ``bufferevent_getcb``."""
+        if self._deferred is not None:
+            return self._deferred.wrapped
+        return self._read_callback, self._write_callback, self._event_callback
+
+    @property
+    def underlying(self) -> "BufferEvent | None":
+        """The connection that carries this one's bytes; ``None``: it is nobody's layer.
+
+        Source: ``bufferevent_get_underlying``.
+        """
+        return None
 
     def write(self, data: Readable) -> None:
         """Append ``data`` to the output. Source: ``bufferevent_write``."""
@@ -176,7 +201,7 @@ class BufferEvent:
         """
         for timeout in (read, write):
             if timeout is not None:
-                self.base.check_timeout(timeout)
+                check_seconds(timeout)
         self.read_timeout = read
         self.write_timeout = write
         self._adjust_timeouts()
@@ -223,6 +248,11 @@ class BufferEvent:
             self._write_held |= reason
         self._stop(events)
 
+    @property
+    def read_suspended(self) -> int:
+        """Why reading is held back: ``SUSPEND_…`` bits."""
+        return self._read_suspended
+
     def resume(self, events: int, reason: int) -> None:
         """Take ``reason`` away; with the last one gone, data flows again where that is enabled."""
         if events & EV_READ:
@@ -230,6 +260,94 @@ class BufferEvent:
         if events & EV_WRITE:
             self._write_held &= ~reason
         self._start(events & self.enabled & ~self._suspended())
+
+    def trigger(self, events: int, options: int = 0) -> None:
+        """Run the callbacks of ``events`` as if something had just been read or written.
+
+        Args:
+            events: ``EV_READ``, ``EV_WRITE`` or both, in this order.
+            options: ``BEV_TRIG_IGNORE_WATERMARKS``: whatever the low marks say. ``BEV_TRIG_DEFER_CALLBACKS``: soon,
+                from the loop, and not from inside this call.
+
+        Raises:
+            ValueError: Other bits are set.
+
+        Source: ``bufferevent_trigger``.
+        """
+        _check_directions(events)
+        _check_options(options)
+        if not options & BEV_TRIG_IGNORE_WATERMARKS:
+            if self.input.length < self._read_low:
+                events &= ~EV_READ
+            if self.output.length > self._write_low:
+                events &= ~EV_WRITE
+        if options & BEV_TRIG_DEFER_CALLBACKS:
+            self.base.call_soon(self._run_callbacks, events)
+        else:
+            self._run_callbacks(events)
+
+    def trigger_event(self, what: int, options: int = 0) -> None:
+        """Run the event callback with ``what``; nothing else changes, `error` least of all.
+
+        Args:
+            what: ``BEV_EVENT_…`` bits.
+            options: ``BEV_TRIG_DEFER_CALLBACKS``, as for `trigger`; the watermarks have no say in events.
+
+        Raises:
+            ValueError: Other options are set.
+
+        Source: ``bufferevent_trigger_event``.
+        """
+        _check_options(options)
+        if options & BEV_TRIG_DEFER_CALLBACKS:
+            self.base.call_soon(self._call_event, what)
+        else:
+            self._call_event(what)
+
+    def flush(self, events: int, mode: int = BEV_FLUSH) -> bool:
+        """Move on what this connection holds back of its own accord: what a filter gathers, what a pair's marks stop.
+
+        A socket holds nothing back: what is written is sent when the callback returns, which this call does not hasten.
+
+        Args:
+            events: The directions concerned.
+            mode: ``BEV_NORMAL``: as ever. ``BEV_FLUSH``: as much as can be. ``BEV_FINISHED``: likewise, and this is the
+                end of the stream; for writing that is `shutdown_write`.
+
+        Returns:
+            Whether anything was moved in this call.
+
+        Raises:
+            ValueError: No such direction or mode.
+
+        Source: ``bufferevent_flush``, which returns -1 for an error and does nothing on sockets and TLS.
+        """
+        _check_directions(events)
+        if mode not in (BEV_NORMAL, BEV_FLUSH, BEV_FINISHED):
+            raise ValueError(f"expected BEV_NORMAL, BEV_FLUSH or BEV_FINISHED, got {mode!r}")
+        return not self.closed and self._flush(events, mode)
+
+    @property
+    def priority(self) -> int:
+        """The queue that its callbacks run from, 0 the most urgent; see `set_priority`.
+
+        Source: ``bufferevent_get_priority``.
+        """
+        return self._priority
+
+    def set_priority(self, priority: int) -> None:
+        """Choose the queue; what is active already stays where it is.
+
+        Raises:
+            ValueError: The base has no such queue.
+
+        Source: ``bufferevent_priority_set``, which refuses pairs and filters.
+        """
+        if not 0 <= priority < self.base.npriorities:
+            raise ValueError(f"priority must be 0 to {self.base.npriorities - 1}, got {priority}")
+        self._priority = priority
+        for entry in self._queue_entries():
+            entry.level = priority
 
     def close(self) -> None:
         """End the connection now; what is still in the output is lost. No callback but `on_close` runs after this.
@@ -247,9 +365,13 @@ class BufferEvent:
         self.set_callbacks()
         # No cycle is left: the connection is freed when it is let go.
         self.input.owner = self.output.owner = None
-        if self.output:
-            self.output.consume(len(self.output))  # with the files and references in it
-        self._close_transport()
+        try:
+            if self.output:
+                self.output.consume(len(self.output))  # with the files and references in it
+        except Exception as exception:  # of a callback on the buffer: the connection ends all the same
+            self.base.escaped(exception, self)
+        finally:
+            self._close_transport()
         on_close, self.on_close = self.on_close, None
         if on_close is not None:
             self._call(on_close)
@@ -265,12 +387,16 @@ class BufferEvent:
         if self._deferred is not None:
             self._deferred.forget()  # what it gathered was meant for the callbacks of before
         self.set_callbacks(write=_close_if_drained, event=_close_on_event)
-        if self.output:
+        if self._unsent():
             self.flush_output()
         else:
             self.close()
 
     # For transports
+
+    def _unsent(self) -> int:
+        """Return how many bytes the peer's side has not got yet: the output, and that of the connections below."""
+        return self.output.length
 
     def _suspended(self) -> int:
         """Return the directions that are held back, whatever the user wishes."""
@@ -295,7 +421,10 @@ class BufferEvent:
     def _failed(self, direction: int, what: int, error: OSError | None) -> None:
         """Disable ``direction`` and tell the user ``what``, with ``error`` or for an end of stream without one."""
         during: During = "read" if direction == EV_READ else "write"
-        self.error = None if error is None else ConnectionLost.of(error, during=during)
+        if error is not None:
+            self.error = ConnectionLost.of(error, during=during)
+        elif self._deferred is None or not self._deferred.failed:  # or it belongs to what is still to be told
+            self.error = None
         self.disable(direction)
         self._call_event(what)
 
@@ -307,6 +436,12 @@ class BufferEvent:
             side, self.error = BEV_EVENT_WRITING, time_out("write", self.write_timeout)
         self.disable(direction)
         self._call_event(side | BEV_EVENT_TIMEOUT)
+
+    def _run_callbacks(self, events: int) -> None:
+        if events & EV_READ and self._read_callback is not None:
+            self._call(self._read_callback)
+        if events & EV_WRITE and self._write_callback is not None:
+            self._call(self._write_callback)
 
     def _call(self, callback: Handler) -> None:
         try:
@@ -348,6 +483,26 @@ class BufferEvent:
         """Give back what the transport has from the system."""
         raise NotImplementedError
 
+    def shutdown_write(self) -> None:
+        """Send the end of the stream, after what is in the output; reading goes on.
+
+        What is written until then goes out before the end; to write after it is an error. Harmless on a connection that
+        is gone, or was never begun.
+
+        Source: ``shutdown(2)``; libevent leaves it to the user to wait for the output.
+        """
+        raise NotImplementedError
+
+    def _flush(self, events: int, mode: int) -> bool:
+        """Do what `flush` says; the arguments are checked, and the connection is open."""
+        if events & EV_WRITE and mode == BEV_FINISHED:
+            self.shutdown_write()
+        return False
+
+    def _queue_entries(self) -> list[QueueEntry]:
+        """Return what stands in the loop's queues for it, now or later."""
+        return [] if self._deferred is None else [self._deferred]
+
 
 def time_out(during: During, after: float | None) -> TransportTimeout:
     """Make the error of a wait of ``after`` seconds; ``None``: the limit was taken away before that was told."""
@@ -355,13 +510,18 @@ def time_out(during: During, after: float | None) -> TransportTimeout:
 
 
 def _close_if_drained(bev: BufferEvent) -> None:
-    if not bev.output:  # a deferred call may be an old one
+    if not bev._unsent():  # a deferred call may be an old one
         bev.close()
 
 
 def _close_on_event(bev: BufferEvent, what: int) -> None:
     if what != BEV_EVENT_CONNECTED:
         bev.close()
+
+
+def _check_options(options: int) -> None:
+    if options & ~(BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS):
+        raise ValueError(f"options has unknown bits: {options:#x}; expected BEV_TRIG_… ones")
 
 
 def _check_directions(events: int) -> None:

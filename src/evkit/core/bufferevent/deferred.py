@@ -7,7 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from evkit.core.event import QueueEntry
-from evkit.core.flags import BEV_EVENT_CONNECTED, EV_READ, EV_WRITE
+from evkit.core.flags import (
+    BEV_EVENT_CONNECTED,
+    BEV_EVENT_ERROR,
+    BEV_EVENT_TIMEOUT,
+    EV_READ,
+    EV_WRITE,
+)
 
 if TYPE_CHECKING:
     from evkit.core.bufferevent.common import BufferEvent
@@ -38,6 +44,16 @@ class DeferredCallbacks(QueueEntry):
         """Keep the user's callbacks and return what the transport is to call in their place."""
         self._read, self._write, self._event = read, write, event
         return self._on_read, self._on_write, self._on_event
+
+    @property
+    def wrapped(self) -> "tuple[Handler | None, Handler | None, EventHandler | None]":
+        """The user's callbacks."""
+        return self._read, self._write, self._event
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error or a time-out is still to be told."""
+        return bool(self._events & (BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT))
 
     def _on_read(self, bev: "BufferEvent") -> None:  # noqa: ARG002 - stands in for a callback
         self._due |= EV_READ

@@ -15,10 +15,11 @@ from evkit.core.bufferevent.common import (
     HELD_CONNECTING,
     HELD_NEW,
     HELD_WAITING,
-    BufferEvent,
     time_out,
 )
-from evkit.core.event import INSERTED, Event
+from evkit.core.bufferevent.hostname import HostConnect
+from evkit.core.bufferevent.limited import RateLimitedBufferEvent
+from evkit.core.event import INSERTED, Event, QueueEntry
 from evkit.core.flags import (
     BEV_EVENT_CONNECTED,
     BEV_EVENT_EOF,
@@ -32,8 +33,9 @@ from evkit.core.flags import (
     EV_WRITE,
     event_bits,
 )
-from evkit.core.net import Address, family_of, stream_socket
-from evkit.errors import ConnectError
+from evkit.core.net import Address, Resolver, family_of, stream_socket
+from evkit.core.system_resolver import SystemResolver
+from evkit.errors import ConnectError, TransportError, TransportTimeout
 
 if TYPE_CHECKING:
     from evkit.core.base import EventBase
@@ -44,7 +46,7 @@ _MORE_SENDS: Final = 3
 """Calls after the first in one flush: a head, a file and a little more go out at once; a long stream gives way."""
 
 
-class SocketBufferEvent(BufferEvent):
+class SocketBufferEvent(RateLimitedBufferEvent):
     """A buffered connection over a socket.
 
     Args:
@@ -59,16 +61,15 @@ class SocketBufferEvent(BufferEvent):
     Source: ``bufferevent_socket_new``.
     """
 
-    __slots__ = ("_ends", "_max_single_read", "_read_event", "_write_event", "socket")
+    __slots__ = ("_by_name", "_ends", "_read_event", "_write_event")
 
     def __init__(
         self, base: "EventBase", sock: socket.socket | None = None, *, defer_callbacks: bool = False
     ) -> None:
-        super().__init__(base, defer_callbacks=defer_callbacks)
-        self._max_single_read = DEFAULT_MAX_SINGLE_READ
-        self.socket = sock
+        super().__init__(base, sock, DEFAULT_MAX_SINGLE_READ, defer_callbacks=defer_callbacks)
         self._read_event: Event | None = None
         self._write_event: Event | None = None
+        self._by_name: HostConnect | None = None  # while it looks for a host
         self._ends = False  # the end of the stream is to follow the output
         if sock is None:
             self._write_held |= HELD_NEW
@@ -76,10 +77,48 @@ class SocketBufferEvent(BufferEvent):
             sock.setblocking(False)
             self._make_events(sock)
 
+    def setfd(self, sock: socket.socket | None) -> socket.socket | None:
+        """Go on over another socket, with the same buffers, callbacks and wishes.
+
+        Args:
+            sock: A connected stream socket, as for the constructor; ``None``: over none, until `connect` or `setfd`.
+
+        Returns:
+            The socket of before, or ``None``; it is the caller's now. An attempt to connect it is forgotten.
+
+        Raises:
+            ValueError: The connection is closed.
+
+        Source: ``bufferevent_setfd``.
+        """
+        if self.closed:
+            raise ValueError(f"setfd() on a connection that is closed: {self!r}")
+        former = self.socket
+        self._free_events()
+        self._write_held &= ~(HELD_CONNECTING | HELD_WAITING | HELD_NEW)
+        self.socket = sock
+        if sock is None:
+            self._write_held |= HELD_NEW
+            self._choose_road()
+        else:
+            sock.setblocking(False)
+            self._make_events(sock)
+            self._start(self.enabled & ~self._suspended())
+        return former
+
+    def replacefd(self, sock: socket.socket | None) -> None:
+        """As `setfd`, but the socket of before is closed. Source: ``bufferevent_replacefd``."""
+        former = self.setfd(sock)
+        if former is not None and former is not sock:
+            former.close()
+
     def _make_events(self, sock: socket.socket) -> None:
+        self._choose_road()
         fd = sock.fileno()
-        self._read_event = Event(self.base, fd, EV_READ | EV_PERSIST, self._on_readable)
-        self._write_event = Event(self.base, fd, EV_WRITE | EV_PERSIST, self._on_writable)
+        make = self.base.event_type
+        self._read_event = make(self.base, fd, EV_READ | EV_PERSIST, self._on_readable)
+        self._write_event = make(self.base, fd, EV_WRITE | EV_PERSIST, self._on_writable)
+        self._read_event.level = self._write_event.level = self._priority
 
     def __repr__(self) -> str:
         fd = -1 if self.socket is None else self.socket.fileno()
@@ -94,23 +133,6 @@ class SocketBufferEvent(BufferEvent):
         if self._write_held & HELD_CONNECTING:
             return "connecting"
         return "new" if self.socket is None else "open"
-
-    @property
-    def max_single_read(self) -> int:
-        """Bytes to read at once, at most.
-
-        Raises:
-            ValueError: Set to less than 1; ``recv`` would take that for the end of the stream.
-
-        Source: ``bufferevent_set_max_single_read``, which takes 0 for its default.
-        """
-        return self._max_single_read
-
-    @max_single_read.setter
-    def max_single_read(self, size: int) -> None:
-        if size < 1:
-            raise ValueError(f"max_single_read must be >= 1, got {size!r}")
-        self._max_single_read = size
 
     # Connecting
 
@@ -128,8 +150,7 @@ class SocketBufferEvent(BufferEvent):
 
         Source: ``bufferevent_socket_connect``.
         """
-        if self.closed or self._write_held & HELD_CONNECTING:
-            raise ValueError(f"connect() on a connection that is {self._state()}: {self!r}")
+        self._check_connectable()
         if address is None and self.socket is None:
             raise ValueError("connect(None) waits for a socket that is connecting, but there is none")
         code = 0 if address is None else self._begin_connecting(address)
@@ -140,6 +161,57 @@ class SocketBufferEvent(BufferEvent):
             self._write_event.add(self.write_timeout)  # though writing may be disabled
         else:
             self.base.call_soon(self._connected, OSError(code, os.strerror(code)))
+
+    def _check_connectable(self) -> None:
+        if self.closed or self._write_held & HELD_CONNECTING:
+            raise ValueError(f"connect() on a connection that is {self._state()}: {self!r}")
+
+    def connect_host(
+        self,
+        host: str,
+        port: int,
+        *,
+        resolver: Resolver | None = None,
+        family: int = socket.AF_UNSPEC,
+    ) -> None:
+        """Look a host up and connect to the first of its addresses that answers.
+
+        The event callback hears of it as of `connect`; the write time-out holds for the connecting. `error` tells what
+        each address failed with.
+
+        Args:
+            host: A name, or a numeric address.
+            port: 0 to 65535.
+            resolver: Finds the addresses; ``None``: that of the base.
+            family: ``AF_INET`` or ``AF_INET6`` for one family only.
+
+        Raises:
+            ValueError: This can't be looked up, or the connection has a socket, is closed or connecting already.
+
+        Source: ``bufferevent_socket_connect_hostname``, which tries one address, and blocks without evdns; RFC 8305.
+        """
+        self._check_connectable()
+        if self.socket is not None:
+            raise ValueError(f"connect_host() makes a socket, but there is one already: {self!r}")
+        resolver = resolver or self.base.resolver
+        if resolver is None:
+            resolver = self.base.resolver = SystemResolver(self.base)
+        self._by_name = HostConnect(
+            self.base, resolver, host, port, family, self.write_timeout, self._on_host
+        )
+        self._stop(EV_READ | EV_WRITE)
+        self._write_held |= HELD_CONNECTING
+
+    def _on_host(self, sock: socket.socket | None, error: TransportError | None) -> None:
+        self._by_name = None
+        if error is not None:
+            self._not_connected(error)
+            return
+        assert sock is not None
+        self.socket = sock
+        self._make_events(sock)
+        self._write_held &= ~HELD_NEW
+        self._connected(None)
 
     def _begin_connecting(self, address: Address) -> int:
         """Call ``connect``, on a new socket if there is none yet; return the system's answer."""
@@ -166,20 +238,29 @@ class SocketBufferEvent(BufferEvent):
         self._connected(OSError(code, os.strerror(code)) if code else None)
 
     def _connected(self, error: OSError | None) -> None:
-        if self.closed:
+        if self.closed or not self._write_held & HELD_CONNECTING:
+            return  # the socket has been replaced meanwhile
+        if error is not None:
+            self._not_connected(ConnectError.of(error, during="connect"))
             return
         self._write_held &= ~HELD_CONNECTING
         self._stop_waiting()
-        if error is not None:
-            self.error = ConnectError.of(error, during="connect")
-            self.disable(EV_READ | EV_WRITE)
-            self._call_event(BEV_EVENT_ERROR)
-            return
         self.error = None  # of an attempt before this one
         self._start(self.enabled & ~self._suspended())
         self._call_event(BEV_EVENT_CONNECTED)
         if self._ends and not self.output:
             self._end()
+
+    def _not_connected(self, error: TransportError) -> None:
+        self._write_held &= ~HELD_CONNECTING
+        self._stop_waiting()
+        self.error = error
+        if isinstance(error, TransportTimeout):
+            self.disable(EV_WRITE)
+            self._call_event(BEV_EVENT_TIMEOUT)
+        else:
+            self.disable(EV_READ | EV_WRITE)
+            self._call_event(BEV_EVENT_ERROR)
 
     # Reading
 
@@ -191,8 +272,9 @@ class SocketBufferEvent(BufferEvent):
         size = self._max_single_read
         if self._read_high:
             size = min(size, self._read_high - len(source))
+        recv = self._recv  # a call of an attribute that is no method of the class is slow
         try:
-            data = self.socket.recv(size)  # type: ignore[union-attr]  # the event exists, so the socket does
+            data = recv(size)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -222,9 +304,10 @@ class SocketBufferEvent(BufferEvent):
             return
         self._flush_queued = True
         output = self.output
+        send = self._send  # see _on_readable
         try:
             try:
-                sent = output.send(self.socket)  # type: ignore[arg-type]  # nothing holds writing, so there is one
+                sent = send(self.socket)  # type: ignore[arg-type]  # nothing holds writing, so there is one
                 if output.length:
                     self._send_rest(output, sent)
             except (BlockingIOError, InterruptedError):
@@ -257,20 +340,19 @@ class SocketBufferEvent(BufferEvent):
 
     def _write_timed_out(self) -> None:
         if self._write_held & HELD_CONNECTING:
-            self._write_held &= ~HELD_CONNECTING
-            self.error = time_out("connect", self.write_timeout)
-            self.disable(EV_WRITE)
-            self._call_event(BEV_EVENT_TIMEOUT)
+            self._not_connected(time_out("connect", self.write_timeout))
         else:
             self._timed_out(EV_WRITE)
 
     def _send_rest(self, output: Buffer, sent: int) -> None:
         """Go on where one call could not take everything, as a head and a file, while the system takes it."""
+        if self._limits is not None:
+            return  # what may go at once has gone
         for _ in range(_MORE_SENDS):
             if not (sent and output.length):
                 return
             try:
-                sent = output.send(self.socket)  # type: ignore[arg-type]  # as above
+                sent = self._send(self.socket)  # type: ignore[arg-type]  # as above
             except (BlockingIOError, InterruptedError):
                 return
 
@@ -316,23 +398,29 @@ class SocketBufferEvent(BufferEvent):
                 else:
                     event.add(timeout)
 
-    def _close_transport(self) -> None:
-        """See `BufferEvent._close_transport`."""
+    def _queue_entries(self) -> list[QueueEntry]:
+        """See `BufferEvent._queue_entries`."""
+        events = [event for event in (self._read_event, self._write_event) if event is not None]
+        return [*super()._queue_entries(), *events]
+
+    def _free_events(self) -> None:
+        if self._by_name is not None:
+            self._by_name.cancel()
+            self._by_name = None
         for event in (self._read_event, self._write_event):
             if event is not None:
                 event.free()
         self._read_event = self._write_event = None
+
+    def _close_transport(self) -> None:
+        """See `BufferEvent._close_transport`."""
+        super()._close_transport()
+        self._free_events()
         if self.socket is not None:
             self.socket.close()
 
     def shutdown_write(self) -> None:
-        """Send the end of the stream, after what is in the output; reading goes on.
-
-        What is written until then goes out before the end; to write after it is an error. Harmless on a connection that
-        is gone, or was never begun.
-
-        Source: ``shutdown(2)``; libevent leaves it to the user to wait for the output.
-        """
+        """See `BufferEvent.shutdown_write`."""
         if self.output or self._write_held & HELD_CONNECTING:
             self._ends = True
         else:

@@ -1,6 +1,6 @@
-"""CPU time and memory of a server and all its children, as the kernel counts them in /proc.
+"""CPU time and memory of a program and all its children, as the kernel counts them in /proc.
 
-It decides which processes and threads are the server's and how their figures add up; it must never know what
+It decides which processes and threads are the program's and how their figures add up; it must never know what
 they worked at. The parsers take text, so that they can be tested without a process.
 """
 

@@ -1,6 +1,6 @@
 """The machine that the benchmark runs on: which processor does what, how many descriptors, what to note.
 
-It must never know a server or a request.
+It must never know what is measured on it.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 _CPUS: Final = Path("/sys/devices/system/cpu")
-# Left for the programs' own files and the connections of wrk.
+# Left for the programs' own files and the connections of the load.
 _SPARE_DESCRIPTORS: Final = 1500
 
 
@@ -22,8 +22,8 @@ class Cores:
     """Who runs where.
 
     Attributes:
-        server: The processor of the server under test.
-        client: That of wrk and of the benchmark itself.
+        server: The processor of the program under test.
+        client: That of the load and of the benchmark itself.
         warning: Why the two disturb each other; empty when they do not.
     """
 
@@ -42,7 +42,7 @@ def parse_cpu_list(text: str) -> frozenset[int]:
 
 
 def choose_cores(allowed: Sequence[int], siblings: Mapping[int, frozenset[int]]) -> Cores:
-    """Give the server the last processor, which serves the fewest interrupts, and wrk one of another core.
+    """Give the server the last processor, which serves the fewest interrupts, and its load one of another core.
 
     Args:
         allowed: Processors this process may use, at least one, ascending.
@@ -54,9 +54,13 @@ def choose_cores(allowed: Sequence[int], siblings: Mapping[int, frozenset[int]])
     if apart:
         return Cores(server, apart[0])
     if others:
-        return Cores(server, others[0], "server and wrk share a core (two hardware threads of it)")
+        return Cores(
+            server, others[0], "the program under test and its load share a core (two hardware threads of it)"
+        )
     return Cores(
-        server, server, "only one processor: server and wrk share it, so requests a second mean little"
+        server,
+        server,
+        "only one processor: the program under test and its load share it, so rates mean little",
     )
 
 
@@ -75,7 +79,7 @@ def raise_descriptor_limit() -> int:
     """Raise the soft limit of open files to the hard one, for this process and its children.
 
     Returns:
-        How many connections can be held besides wrk's, ``>= 0``.
+        How many connections can be held besides the load's, ``>= 0``.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
