@@ -9,9 +9,8 @@ import socket
 import sys
 from functools import partial
 
-from evkit import EventBase, Listener, SocketBufferEvent
+from evkit import EventBase, Listener, Pipe, SocketBufferEvent, pipe
 from evkit.core.net import Address, format_address, parse_sockaddr_port
-from evkit.core.pipe import Pipe, pipe
 
 PATIENCE = 60
 """Seconds in which either side must take something, and the server be reached."""

@@ -12,10 +12,7 @@ import socket
 import sys
 from functools import partial
 
-from evkit import Listener, SocketBufferEvent
-from evkit.core.base_thread import EventBaseThread
-from evkit.core.framed import Framed
-from evkit.core.framing import LineFraming
+from evkit import EventBaseThread, Framed, LineFraming, Listener, SocketBufferEvent
 
 Jobs = queue.Queue[tuple[Framed, bytes]]
 

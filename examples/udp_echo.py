@@ -7,10 +7,8 @@ nc -u 127.0.0.1 7777
 import signal
 import sys
 
-from evkit import EventBase
-from evkit.core.datagram import DatagramEndpoint
+from evkit import DatagramEndpoint, EventBase, TransportError
 from evkit.core.net import Address, format_address
-from evkit.errors import TransportError
 
 
 def on_receive(endpoint: DatagramEndpoint, data: bytes, address: Address) -> None:

@@ -6,6 +6,7 @@ siblings are imported by name. Importing this package imports no third-party pac
 
 from typing import TYPE_CHECKING
 
+from evkit import core
 from evkit.core import (
     BASE_EPOLL_DISALLOW_TIMERFD,
     BASE_EPOLL_USE_CHANGELIST,
@@ -63,38 +64,19 @@ from evkit.core import (
     BufferEvent,
     BufferInfo,
     CommonTimeout,
-    DatagramEndpoint,
     Deferred,
     Event,
     EventBase,
-    EventBaseThread,
     EventConfig,
-    Features,
     FileAccess,
     FileSegment,
-    FilterBufferEvent,
-    Framed,
-    Framing,
-    Future,
-    InheritedSocket,
-    LengthFraming,
-    LineFraming,
     Listener,
-    LockedBuffer,
-    PairBufferEvent,
-    Pipe,
-    RateLimit,
-    RateLimitGroup,
     Resolver,
     SocketBufferEvent,
-    SystemResolver,
     Watcher,
     enable_debug_logging,
     enable_debug_mode,
     enable_lock_debugging,
-    features,
-    inherited_sockets,
-    pipe,
     set_condition_callbacks,
     set_fatal_callback,
     set_id_callback,
@@ -102,7 +84,6 @@ from evkit.core import (
     set_log_callback,
     set_mem_functions,
     supported_methods,
-    use_threads,
 )
 from evkit.errors import (
     ConnectError,
@@ -120,7 +101,29 @@ from evkit.errors import (
 )
 
 if TYPE_CHECKING:
-    from evkit.core import TLSBufferEvent
+    from evkit.core import (
+        DatagramEndpoint,
+        EventBaseThread,
+        Features,
+        FilterBufferEvent,
+        Framed,
+        Framing,
+        Future,
+        InheritedSocket,
+        LengthFraming,
+        LineFraming,
+        LockedBuffer,
+        PairBufferEvent,
+        Pipe,
+        RateLimit,
+        RateLimitGroup,
+        SystemResolver,
+        TLSBufferEvent,
+        features,
+        inherited_sockets,
+        pipe,
+        use_threads,
+    )
 
 __version__ = "0.1.0"
 
@@ -239,8 +242,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name == "TLSBufferEvent":
-        from evkit.core import TLSBufferEvent
-
-        return TLSBufferEvent
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    thing = globals()[name] = getattr(core, name)  # one that the core imports when it is asked for
+    return thing

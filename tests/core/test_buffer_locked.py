@@ -9,7 +9,8 @@ from types import TracebackType
 
 import pytest
 
-from evkit.core.buffer import Buffer, BufferInfo, FileSegment, LockedBuffer
+from evkit.core.buffer import Buffer, BufferInfo, FileSegment
+from evkit.core.buffer.locked import LockedBuffer
 from running import PATIENCE
 
 

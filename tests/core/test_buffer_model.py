@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from evkit.core.buffer import EOL, Buffer, BufferInfo, FileAccess, FileSegment, LockedBuffer
+from evkit.core.buffer import EOL, Buffer, BufferInfo, FileAccess, FileSegment
+from evkit.core.buffer.locked import LockedBuffer
 from evkit.errors import FrozenBufferError
 
 LINE_ENDS = {

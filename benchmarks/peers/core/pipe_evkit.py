@@ -6,7 +6,7 @@ from ends import far_ends, make_parser, memory
 from stopwatch import Stopwatch
 
 from evkit import EventBase, SocketBufferEvent
-from evkit.core.pipe import Pipe, pipe
+from evkit.core.piping import Pipe, pipe
 
 
 def transfer(base: EventBase, source: socket.socket, sink: socket.socket) -> Pipe:

@@ -1,13 +1,13 @@
 """What libevent calls event_core: the loop, buffers, buffered connections, listeners.
 
 Imports the standard library and `evkit.errors`, nothing else. The names below are its face; `evkit` itself exports
-them, too. `TLSBufferEvent` is imported when it is asked for: OpenSSL takes as long to load as all the rest.
+them, too. Those in `_LATER` are imported when they are asked for: a program pays for what it uses.
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from evkit.core.base import EventBase
-from evkit.core.base_thread import EventBaseThread
 from evkit.core.buffer import (
     EOL,
     EOL_ANY,
@@ -20,20 +20,11 @@ from evkit.core.buffer import (
     BufferInfo,
     FileAccess,
     FileSegment,
-    LockedBuffer,
 )
-from evkit.core.bufferevent import (
-    BufferEvent,
-    FilterBufferEvent,
-    PairBufferEvent,
-    RateLimitGroup,
-    SocketBufferEvent,
-)
+from evkit.core.bufferevent import BufferEvent, SocketBufferEvent
 from evkit.core.config import EventConfig, supported_methods
-from evkit.core.datagram import DatagramEndpoint
 from evkit.core.debug import DBG_ALL, DBG_NONE, enable_debug_logging, enable_debug_mode
 from evkit.core.event import Deferred, Event
-from evkit.core.features import Features, features
 from evkit.core.flags import (
     BASE_EPOLL_DISALLOW_TIMERFD,
     BASE_EPOLL_USE_CHANGELIST,
@@ -75,10 +66,6 @@ from evkit.core.flags import (
     FEATURE_FDS,
     FEATURE_O1,
 )
-from evkit.core.framed import Framed
-from evkit.core.framing import Framing, LengthFraming, LineFraming
-from evkit.core.future import Future
-from evkit.core.inherited import InheritedSocket, inherited_sockets
 from evkit.core.listener import Listener
 from evkit.core.locks import (
     enable_lock_debugging,
@@ -89,15 +76,51 @@ from evkit.core.locks import (
 from evkit.core.log import LOG_DEBUG, LOG_ERR, LOG_MSG, LOG_WARN, set_fatal_callback, set_log_callback
 from evkit.core.memory import set_mem_functions
 from evkit.core.net import Resolver
-from evkit.core.pipe import Pipe, pipe
-from evkit.core.rate_limit import RateLimit
-from evkit.core.system_resolver import SystemResolver
-from evkit.core.threads import use_threads
 from evkit.core.timers import CommonTimeout
 from evkit.core.watch import Watcher
 
 if TYPE_CHECKING:
+    from evkit.core.base_thread import EventBaseThread
+    from evkit.core.buffer.locked import LockedBuffer
+    from evkit.core.bufferevent.filter import FilterBufferEvent
+    from evkit.core.bufferevent.pair import PairBufferEvent
+    from evkit.core.bufferevent.rate_group import RateLimitGroup
     from evkit.core.bufferevent.tls import TLSBufferEvent
+    from evkit.core.capabilities import Features, features
+    from evkit.core.datagram import DatagramEndpoint
+    from evkit.core.framed import Framed
+    from evkit.core.framing import Framing, LengthFraming, LineFraming
+    from evkit.core.future import Future
+    from evkit.core.inherited import InheritedSocket, inherited_sockets
+    from evkit.core.piping import Pipe, pipe
+    from evkit.core.rate_limit import RateLimit
+    from evkit.core.system_resolver import SystemResolver
+    from evkit.core.threads import use_threads
+
+_LATER: Final = {
+    "DatagramEndpoint": "datagram",
+    "EventBaseThread": "base_thread",
+    "Features": "capabilities",
+    "FilterBufferEvent": "bufferevent.filter",
+    "Framed": "framed",
+    "Framing": "framing",
+    "Future": "future",
+    "InheritedSocket": "inherited",
+    "LengthFraming": "framing",
+    "LineFraming": "framing",
+    "LockedBuffer": "buffer.locked",
+    "PairBufferEvent": "bufferevent.pair",
+    "Pipe": "piping",
+    "RateLimit": "rate_limit",
+    "RateLimitGroup": "bufferevent.rate_group",
+    "SystemResolver": "system_resolver",
+    "TLSBufferEvent": "bufferevent.tls",
+    "features": "capabilities",
+    "inherited_sockets": "inherited",
+    "pipe": "piping",
+    "use_threads": "threads",
+}
+"""Names to the modules that have them."""
 
 __all__ = [
     "BASE_EPOLL_DISALLOW_TIMERFD",
@@ -201,8 +224,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name == "TLSBufferEvent":
-        from evkit.core.bufferevent.tls import TLSBufferEvent
-
-        return TLSBufferEvent
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    thing = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+    return thing

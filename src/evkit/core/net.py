@@ -6,7 +6,6 @@ Source: libevent's evutil. Knows nothing of events or buffers.
 import os
 import socket
 from errno import EACCES, EADDRINUSE
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Protocol
 
 from evkit.core.unix_socket import bind_unix, remove_if_abandoned
@@ -44,7 +43,9 @@ def family_of(address: Address) -> socket.AddressFamily:
         except (OSError, TypeError, ValueError):
             continue
         return family
-    try:  # at last, since it is slow: an address with a scope
+    from ipaddress import ip_address  # slow to load and to ask, and for addresses with a scope alone
+
+    try:
         ip_address(address[0])
     except ValueError:
         raise ValueError(

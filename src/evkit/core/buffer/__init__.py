@@ -1,8 +1,8 @@
 """Byte buffers as chains of segments: libevent's evbuffer.
 
 `Chain` holds the segments and looks at them; `Flow` is what a transport does with them; `Guard` limits what a user may
-do, `Intake` is how he adds, and `Buffer` the rest of what he does; `LockedBuffer` does it for several threads. The
-other modules are their parts.
+do, `Intake` is how he adds, and `Buffer` the rest of what he does; `evkit.core.buffer.locked` does it for several
+threads, and is imported by who needs it. The other modules are their parts.
 """
 
 from evkit.core.buffer.buffer import DEFAULT_MAX_READ, Buffer
@@ -11,7 +11,6 @@ from evkit.core.buffer.eol import EOL, EOL_ANY, EOL_CRLF, EOL_CRLF_STRICT, EOL_L
 from evkit.core.buffer.file_segment import FileAccess, FileSegment
 from evkit.core.buffer.flow import NO_LIMIT, Flow
 from evkit.core.buffer.guard import BACK, FRONT
-from evkit.core.buffer.locked import LockedBuffer
 
 __all__ = [
     "BACK",
@@ -31,6 +30,5 @@ __all__ = [
     "FileAccess",
     "FileSegment",
     "Flow",
-    "LockedBuffer",
     "Scheduler",
 ]

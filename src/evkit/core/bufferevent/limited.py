@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from evkit.core.buffer.segments import Sender
 from evkit.core.bufferevent.common import BufferEvent
-from evkit.core.bufferevent.limits import Limits
 from evkit.core.event import QueueEntry
 from evkit.core.flags import EV_READ, EV_WRITE
-from evkit.core.rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from evkit.core.base import EventBase
+    from evkit.core.bufferevent.limits import Limits
     from evkit.core.bufferevent.rate_group import RateLimitGroup
+    from evkit.core.rate_limit import RateLimit
 
 
 class RateLimitedBufferEvent(BufferEvent):
@@ -50,12 +50,12 @@ class RateLimitedBufferEvent(BufferEvent):
             self._recv = _nothing if self.socket is None else self.socket.recv
             self._send = self.output.send
 
-    def _limited(self) -> Limits:
+    def _limited(self) -> "Limits":
         """Return the limits; there are some from now on."""
         if self.closed:
             raise ValueError(f"a limit for a connection that is closed: {self!r}")
         if self._limits is None:
-            self._limits = Limits(self)
+            self._limits = self._make_limits()
             self._choose_road()
         return self._limits
 
@@ -68,11 +68,11 @@ class RateLimitedBufferEvent(BufferEvent):
     # In time
 
     @property
-    def rate_limit(self) -> RateLimit | None:
+    def rate_limit(self) -> "RateLimit | None":
         """What `set_rate_limit` was told. Source: ``bufferevent_get_token_bucket_cfg``."""
         return None if self._limits is None else self._limits.limit
 
-    def set_rate_limit(self, limit: RateLimit | None) -> None:
+    def set_rate_limit(self, limit: "RateLimit | None") -> None:
         """Limit how much is read and written in a tick; ``None``: no longer.
 
         A new limit starts with one tick's bytes. One that replaces another goes on with what that had left, as far as
@@ -131,7 +131,12 @@ class RateLimitedBufferEvent(BufferEvent):
         self._decrement(EV_WRITE, size)
 
     def _decrement(self, direction: int, size: int) -> None:
-        (self._limits or Limits(self)).decrement(direction, size)
+        (self._limits or self._make_limits()).decrement(direction, size)
+
+    def _make_limits(self) -> "Limits":
+        from evkit.core.bufferevent.limits import Limits  # for programs that have any
+
+        return Limits(self)
 
     # At once
 

@@ -17,7 +17,6 @@ from evkit.core.bufferevent.common import (
     HELD_WAITING,
     time_out,
 )
-from evkit.core.bufferevent.hostname import HostConnect
 from evkit.core.bufferevent.limited import RateLimitedBufferEvent
 from evkit.core.event import INSERTED, Event, QueueEntry
 from evkit.core.flags import (
@@ -34,11 +33,11 @@ from evkit.core.flags import (
     event_bits,
 )
 from evkit.core.net import Address, Resolver, family_of, stream_socket
-from evkit.core.system_resolver import SystemResolver
 from evkit.errors import ConnectError, TransportError, TransportTimeout
 
 if TYPE_CHECKING:
     from evkit.core.base import EventBase
+    from evkit.core.bufferevent.hostname import HostConnect
 
 DEFAULT_MAX_SINGLE_READ: Final = 65536
 """Bytes asked for in one ``recv``. libevent's 16384 would cost four calls where one will do."""
@@ -193,6 +192,9 @@ class SocketBufferEvent(RateLimitedBufferEvent):
         self._check_connectable()
         if self.socket is not None:
             raise ValueError(f"connect_host() makes a socket, but there is one already: {self!r}")
+        from evkit.core.bufferevent.hostname import HostConnect  # for programs that look names up
+        from evkit.core.system_resolver import SystemResolver
+
         resolver = resolver or self.base.resolver
         if resolver is None:
             resolver = self.base.resolver = SystemResolver(self.base)

@@ -14,7 +14,7 @@ from evkit.core.bufferevent import BufferEvent, SocketBufferEvent
 from evkit.core.bufferevent.pair import PairBufferEvent
 from evkit.core.config import EventConfig
 from evkit.core.flags import BEV_EVENT_EOF, BEV_EVENT_READING, EV_READ, EV_WRITE, EVLOOP_NONBLOCK, EVLOOP_ONCE
-from evkit.core.pipe import DEFAULT_HIGH, LINGER, Pipe, pipe
+from evkit.core.piping import DEFAULT_HIGH, LINGER, Pipe, pipe
 from evkit.errors import ConnectionLost, TransportTimeout
 from evkit.testing import ManualClock
 

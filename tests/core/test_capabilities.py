@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from evkit.core.base import EventBase
+from evkit.core.capabilities import features
 from evkit.core.config import EventConfig, supported_methods
-from evkit.core.features import features
 from evkit.core.flags import BASE_IGNORE_ENV
 
 
@@ -79,7 +79,7 @@ def test_no_tls_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tls_is_loaded_when_it_is_asked_for() -> None:
     program = (
-        "import sys; from evkit.core.features import features; found = features(); print('ssl' in sys.modules); "
+        "import sys; from evkit.core.capabilities import features; found = features(); print('ssl' in sys.modules); "
         "found.tls; print('ssl' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
