@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check bench clean
+.PHONY: help run test lint check bench bench-core clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,9 @@ $(VENV)/.bench: $(VENV)/.installed
 
 bench: $(VENV)/.bench  ## measure evkit beside its peers (ARGS="--seconds 3" and others: see benchmarks/README.md)
 	$(BIN)/python benchmarks/bench_http.py $(ARGS)
+
+bench-core: $(VENV)/.bench  ## measure the core beside libevent in C, asyncio and uvloop
+	$(BIN)/python benchmarks/bench_core.py $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/build benchmarks/results

@@ -180,6 +180,22 @@ class TestSignals:
         assert log == [EV_SIGNAL]
         event.delete()
 
+    def test_come_to_a_child_that_uses_asyncio(self, base: EventBase) -> None:
+        """Its own hook takes the wake-up descriptor away in the child."""
+        log: list[int] = []
+        event = base.signal(signal.SIGUSR1, note(log))
+        event.add()
+
+        def child() -> str:
+            signal.set_wakeup_fd(-1)  # as asyncio does, whichever hook comes first
+            base.reinit()
+            signal.raise_signal(signal.SIGUSR1)
+            base.loop(ONE_PASS)
+            return str(log)
+
+        assert in_child(child) == str([EV_SIGNAL])
+        event.delete()
+
     def test_of_a_child_that_makes_nothing_anew_do_not_hit_the_parent(self, base: EventBase) -> None:
         log: list[int] = []
         event = base.signal(signal.SIGUSR1, note(log))

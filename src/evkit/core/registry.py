@@ -31,7 +31,7 @@ from evkit.core.log import log_exception
 from evkit.core.net import Resolver
 from evkit.core.queues import ActiveQueues
 from evkit.core.setup import SETUP
-from evkit.core.signals import SignalMap
+from evkit.core.signals import HUB, SignalMap
 from evkit.core.tally import Tally
 from evkit.core.timers import CommonTimeout, Timers, check_seconds
 from evkit.errors import LoopError
@@ -230,6 +230,7 @@ class Registry:
             self._thread = self._identify()
         self._waker.renew()
         self._fds.move_to(self._backend)
+        HUB.rearm()
 
     def _new_backend(self) -> Backend:
         if self._make_backend is None:

@@ -53,6 +53,7 @@ class SignalHub:
         self._pipe: tuple[int, int] | None = None  # where to read and to write
         self._attending: Waker | None = None
         self._fd = -1  # the wake-up descriptor while it is ours
+        self._forked = False  # and the child has not set it again
         self._previous_fd = -1
         self._previous: dict[int, _PreviousHandler] = {}
         self._wanted: dict[int, list[Delivery]] = {}
@@ -77,6 +78,8 @@ class SignalHub:
         Returns:
             Whom they woke before: to be given back when the loop is left.
         """
+        if self._forked:
+            self.rearm()
         before, self._attending = self._attending, waker
         if self._pipe is None:
             self._wake_attending()
@@ -93,6 +96,18 @@ class SignalHub:
                 os.close(new)
         if self._attending is not None:
             self._attending.renew()
+        self._forked = True
+
+    def rearm(self) -> None:
+        """In a child process: set the wake-up descriptor again, which asyncio may have taken away at the fork.
+
+        Its hook runs after `renew` where a program has imported it later.
+
+        Source: ``asyncio.events.on_fork``, of Python 3.12 and newer.
+        """
+        if self._forked and self._fd != -1 and _in_main_thread():
+            signal.set_wakeup_fd(self._fd, warn_on_full_buffer=False)
+        self._forked = False
 
     def add(self, signum: int, deliver: Delivery) -> None:
         """Hand deliveries of ``signum`` to ``deliver`` from now on.
