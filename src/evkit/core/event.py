@@ -387,16 +387,13 @@ class Event(QueueEntry):
         if not self.events & EV_PERSIST:
             self.delete()
         elif self.interval is not None and not what & EV_TIMEOUT:
-            self._restart(self.interval)
+            # Something happened in time: the time-out starts anew.
+            deadline = (self.base.pass_time or self.base.now()) + self.interval
+            if self.common is None:
+                self.deadline = deadline  # only ever later than it was, so the heap need not hear of it
+            else:
+                self.base.timers.set(self, deadline, self.common)
         self.callback(self, what)
-
-    def _restart(self, interval: float) -> None:
-        """Something happened in time: the time-out starts anew."""
-        deadline = (self.base.pass_time or self.base.now()) + interval
-        if self.common is None:
-            self.deadline = deadline  # only ever later than it was, so the heap need not hear of it
-        else:
-            self.base.timers.set(self, deadline, self.common)
 
     def _add_calls(self, ncalls: int) -> None:
         """Only a signal's event is called several times."""
@@ -437,7 +434,7 @@ class SignalEvent(Event):
         if not self.events & EV_PERSIST:
             self.delete()
         elif self.interval is not None and not what & EV_TIMEOUT:
-            self._restart(self.interval)
+            self.base.timers.set(self, self.base.now() + self.interval, self.common)
         self._deleted = False
         for _ in range(ncalls):
             self._call(what)

@@ -266,15 +266,11 @@ class ServerConnection:
 
     def finished(self, request: Request) -> None:
         """The reply is complete: go on, or close when it is sent."""
-        self._over(request)
-        if not self._reading:
-            self._go_on()
-
-    def _over(self, request: Request) -> None:
-        """Let a request go that is answered, or never will be."""
-        if self._service.on_complete is not None and request.status:
+        if self._service.on_complete is not None:
             self._service.report(request)
         request.connection = None
+        if not self._reading:
+            self._go_on()
 
     def _go_on(self) -> None:
         """Serve what has come meanwhile, and read on; the time for the next request begins now."""
@@ -358,7 +354,9 @@ class ServerConnection:
         if request is None:
             return
         request.aborted = True
-        self._over(request)
+        if request.status:
+            self._service.report(request)
+        request.connection = None
         if request.on_close is not None:
             try:
                 request.on_close(request)
