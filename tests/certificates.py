@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+# What Python 3.13 asks for (ssl.VERIFY_X509_STRICT) is in all of them: RFC 5280 §4.2.1.
 _DATES = ["-startdate", "20200101000000Z", "-enddate", "20200102000000Z"]
 _CA_CONFIG = """
 [ca]
@@ -21,12 +22,23 @@ private_key = {folder}/ca.key
 default_md = sha256
 policy = any
 copy_extensions = copy
+x509_extensions = issued
 default_days = 3650
 unique_subject = no
 [any]
 commonName = supplied
+[issued]
+basicConstraints = CA:FALSE
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 [req]
 distinguished_name = name
+x509_extensions = authority
+[authority]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign, digitalSignature
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 [name]
 """
 
