@@ -30,7 +30,7 @@ class Below(BufferEvent):
 
     def arrive(self, data: bytes) -> None:
         assert self.reads(), "nobody reads"
-        self.input.append(data)
+        self.input.feed(data)
         if self._read_callback and self.input.length >= self._read_low:
             self._call(self._read_callback)
 
@@ -51,7 +51,7 @@ class Below(BufferEvent):
         if self.room is not None:
             self.room -= size
         self.sent += bytes(self.output.pullup(size))
-        self.output.consume(size)
+        self.output.spend(size)
         if self.output.length <= self._write_low and self._write_callback:
             self._call(self._write_callback)
         self._end()

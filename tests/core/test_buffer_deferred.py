@@ -50,7 +50,7 @@ def test_totals_gather_until_the_loop_runs() -> None:
     buffer, later, heard = deferred(b"abc")
     buffer.add(b"defg")
     buffer.drain(5)
-    buffer.append(b"h")
+    buffer.feed(b"h")
     assert heard == []
     assert later.run() == 1
     assert heard == [BufferInfo(3, 5, 5)]

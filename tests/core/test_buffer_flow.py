@@ -49,7 +49,7 @@ class Taker:
 def flow_of(*pieces: bytes) -> Flow:
     flow = Flow()
     for piece in pieces:
-        flow.append(piece)
+        flow.feed(piece)
     return flow
 
 
@@ -61,11 +61,11 @@ def test_what_comes_in_at_the_back_goes_out_at_the_front(pieces: list[bytes], si
     flow, model = Flow(), bytearray()
     for number in range(max(len(pieces), len(sizes))):
         for piece in pieces[number : number + 1]:
-            flow.append(piece)
+            flow.feed(piece)
             model += piece
         for size in sizes[number : number + 1]:
             if 0 < size <= len(model):
-                flow.consume(size)
+                flow.spend(size)
                 del model[:size]
         assert (bytes(flow), len(flow)) == (model, len(model))
 
@@ -75,7 +75,7 @@ def test_all_is_sent_in_order(pieces: list[bytes], at_once: int, limit: int | No
     flow, taker = flow_of(*pieces), Taker(at_once)
     for _ in range(20_000):
         before = len(flow)
-        sent = flow.send(taker) if limit is None else flow.send(taker, limit)
+        sent = flow.send_to(taker) if limit is None else flow.send_to(taker, limit)
         assert sent <= (before if limit is None else limit)
         assert len(flow) == before - sent
         if not sent:
@@ -87,15 +87,15 @@ def test_all_is_sent_in_order(pieces: list[bytes], at_once: int, limit: int | No
 class TestSend:
     def test_nothing_to_send_is_no_call(self) -> None:
         taker = Taker(9)
-        assert Flow().send(taker) == 0
-        assert flow_of(b"abc").send(taker, 0) == 0
+        assert Flow().send_to(taker) == 0
+        assert flow_of(b"abc").send_to(taker, 0) == 0
         assert taker.calls == []
 
     def test_one_piece_is_handed_over_as_it_is_and_several_together(self) -> None:
         taker = Taker(10**6)
-        flow_of(b"abc").send(taker)
-        flow_of(bytes(2000), bytes(2000)).send(taker)
-        flow_of(*[bytes(1025)] * (MAX_IOVEC + 1)).send(taker)
+        flow_of(b"abc").send_to(taker)
+        flow_of(bytes(2000), bytes(2000)).send_to(taker)
+        flow_of(*[bytes(1025)] * (MAX_IOVEC + 1)).send_to(taker)
         assert taker.calls == ["send", "sendmsg 2", f"sendmsg {MAX_IOVEC}"]
 
     def test_files_go_by_themselves(self) -> None:
@@ -106,7 +106,7 @@ class TestSend:
             file.flush()
             buffer.add_file(os.dup(file.fileno()), 2, 5)
             buffer.add(b"tail")
-            assert [buffer.send(near) for _ in range(4)] == [4, 5, 4, 0]
+            assert [buffer.send_to(near) for _ in range(4)] == [4, 5, 4, 0]
             assert far.recv(99) == b"head23456tail"
 
 
@@ -114,15 +114,15 @@ class TestFreeze:
     def test_does_not_bind_the_transport(self) -> None:
         buffer = Buffer()
         buffer.freeze(front=True, back=True)
-        buffer.append(b"abcdef")
-        buffer.consume(1)
-        assert buffer.send(Taker(2)) == 2
+        buffer.feed(b"abcdef")
+        buffer.spend(1)
+        assert buffer.send_to(Taker(2)) == 2
         assert bytes(buffer) == b"def"
 
     def test_what_arrives_does_not_take_a_reserved_window_away(self) -> None:
         buffer = Buffer()
         buffer.reserve(3)[:] = b"end"
-        buffer.append(b"arrived ")
+        buffer.feed(b"arrived ")
         buffer.commit(3)
         assert bytes(buffer) == b"arrived end"
 
@@ -134,14 +134,14 @@ class TestTelling:
         buffer.add(b"abc")
         buffer.prepend(b"__")
         buffer.drain(1)
-        buffer.append(b"e")
-        buffer.consume(2)
+        buffer.feed(b"e")
+        buffer.spend(2)
         assert owner.changes == [(3, 0), (2, 0), (0, 1), (1, 0), (0, 2)]
         assert owner.lengths == [3, 5, 4, 5, 3]
         before: list[int] = []
         buffer.add_callback(lambda buffer, info: before.append(len(owner.changes)))
         buffer.add(b"d")
-        buffer.append(b"f")
+        buffer.feed(b"f")
         buffer.drain(9)
         assert before == [6, 7, 8]
         assert owner.changes[5:] == [(1, 0), (1, 0), (0, 5)]
@@ -150,14 +150,14 @@ class TestTelling:
         buffer = Buffer()
         heard: list[BufferInfo] = []
         buffer.add_callback(lambda buffer, info: heard.append(info))
-        buffer.append(b"abcdef")
-        buffer.consume(1)
-        buffer.send(Taker(3))
-        buffer.send(Taker(9))
+        buffer.feed(b"abcdef")
+        buffer.spend(1)
+        buffer.send_to(Taker(3))
+        buffer.send_to(Taker(9))
         assert heard == [BufferInfo(0, 6, 0), BufferInfo(6, 0, 1), BufferInfo(5, 0, 3), BufferInfo(2, 0, 2)]
         heard.clear()
-        buffer.append(b"all")
-        buffer.send(Taker(9))  # in one piece, from its start
+        buffer.feed(b"all")
+        buffer.send_to(Taker(9))  # in one piece, from its start
         assert heard == [BufferInfo(0, 3, 0), BufferInfo(3, 0, 3)]
 
     def test_a_callback_that_is_removed_hears_nothing(self) -> None:
@@ -165,11 +165,11 @@ class TestTelling:
         heard: list[str] = []
         old = flow.add_callback(lambda flow, info: heard.append("old"))
         new = flow.add_callback(lambda flow, info: heard.append("new"))
-        flow.append(b"a")
+        flow.feed(b"a")
         new.remove()
-        flow.append(b"b")
+        flow.feed(b"b")
         old.remove()
-        flow.append(b"c")
+        flow.feed(b"c")
         assert heard == ["new", "old", "old"]
 
     def test_a_callback_gets_the_buffer_that_changed(self) -> None:
@@ -177,7 +177,7 @@ class TestTelling:
         heard: list[Flow] = []
         for flow in (one, two):
             flow.add_callback(lambda flow, info: heard.append(flow))
-        two.append(b"a")
-        one.append(b"b")
+        two.feed(b"a")
+        one.feed(b"b")
         assert heard[0] is two
         assert heard[1] is one

@@ -144,7 +144,7 @@ def test_expanding_minds_no_freeze() -> None:
 
 def test_a_transport_is_not_bound() -> None:
     buffer = limited(b"ab", 2)
-    buffer.append(b"c")
+    buffer.feed(b"c")
     assert bytes(buffer) == b"abc"
 
 

@@ -43,8 +43,8 @@ class Pair:
         self.buffer.add(data)
         self.model += data
 
-    def append(self, data: bytes) -> None:
-        self.buffer.append(data)
+    def feed(self, data: bytes) -> None:
+        self.buffer.feed(data)
         self.model += data
 
     def add_reference(self, data: bytes) -> None:
@@ -63,7 +63,7 @@ class Pair:
         assert self.buffer.remove(size) == self.take(size)
 
     def send(self, size: int) -> None:
-        self.take(self.buffer.send(Sink(), size))
+        self.take(self.buffer.send_to(Sink(), size))
 
     def front(self, _size: int) -> None:
         data, offset = self.buffer.front()
@@ -114,7 +114,7 @@ class Sink:
 pieces = st.sampled_from([b"\r", b"\n", b"\r\n", b"\n\r", b"\0", b"a", b"ab", b"a\r", b"y" * 1100, LONG])
 sizes = st.integers(0, 3) | st.integers(1000, 8000)
 steps = st.one_of(
-    st.tuples(st.sampled_from(["add", "append", "add_reference", "prepend"]), pieces),
+    st.tuples(st.sampled_from(["add", "feed", "add_reference", "prepend"]), pieces),
     st.tuples(st.sampled_from(["readln", "search_eol"]), st.sampled_from(EOL)),
     st.tuples(st.just("readln"), st.just(EOL_CRLF_STRICT)),  # twice in a row the same, often
     st.tuples(
@@ -238,11 +238,11 @@ class TestForgetting:
         [
             lambda buffer: buffer.drain(len(buffer)),
             lambda buffer: buffer.remove(),
-            lambda buffer: buffer.send(Sink()),
-            lambda buffer: buffer.consume(len(buffer)),
+            lambda buffer: buffer.send_to(Sink()),
+            lambda buffer: buffer.spend(len(buffer)),
             lambda buffer: Buffer().add_buffer(buffer),
         ],
-        ids=["drain", "remove", "send", "consume", "add_buffer"],
+        ids=["drain", "remove", "send", "spend", "add_buffer"],
     )
     @pytest.mark.parametrize("before", [(LONG,), (LONG, LONG)], ids=["one segment", "two"])
     @pytest.mark.parametrize("again", [b"", LONG], ids=["something else", "the same object"])
@@ -280,7 +280,7 @@ class TestForgetting:
         buffer.add(b"\n" + LONG + b"\n")
         assert buffer.search_eol(EOL_LF, len(LONG) + 1) == (2 * len(LONG) + 1, 1)
 
-    @pytest.mark.parametrize("take", [Buffer.clear, lambda buffer: buffer.consume(len(buffer))])
+    @pytest.mark.parametrize("take", [Buffer.clear, lambda buffer: buffer.spend(len(buffer))])
     def test_the_owner_of_a_segment_asks_while_it_gets_it_back(
         self, take: Callable[[Buffer], object]
     ) -> None:

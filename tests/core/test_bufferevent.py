@@ -53,7 +53,7 @@ class Noted(BufferEvent):
         self._flush_queued = False
 
     def arrive(self, data: bytes) -> None:
-        self.input.append(data)
+        self.input.feed(data)
 
     def take_log(self) -> list[str]:
         log, self.log = self.log, []

@@ -723,7 +723,7 @@ def test_no_split_and_no_mark_loses_a_byte(
             if below.reads():
                 below.arrive(piece)
             else:
-                below.input.append(piece)
+                below.input.feed(piece)
             turn(base)
             got += layer.read(takes)
         below.arrive_end()

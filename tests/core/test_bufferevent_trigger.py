@@ -70,7 +70,7 @@ class TestTrigger:
         assert ear.heard == []
         below.trigger(BOTH, BEV_TRIG_IGNORE_WATERMARKS)
         assert ear.take() == ["read", "write"]
-        below.input.append(b"c")
+        below.input.feed(b"c")
         below.trigger(BOTH)
         assert ear.heard == ["read"]
 

@@ -148,7 +148,7 @@ class TestPausing:
 
     def test_end_waits_for_the_frames_before_it(self, talk: Talk) -> None:
         talk.framed.pause()
-        talk.bev.input.append(b"one\n")
+        talk.bev.input.feed(b"one\n")
         talk.bev._failed(EV_READ, 0x11, None)  # as a layer with input of its own may tell the end
         assert talk.ends == []
         talk.framed.resume()

@@ -120,7 +120,7 @@ class TestPassingOn:
         scene.b.disable(EV_WRITE)
         pieces = [bytes(5000), bytes(6000)]
         for piece in pieces:
-            scene.a.input.append(piece)
+            scene.a.input.feed(piece)
         joined._forward.on_read(scene.a)
         assert [view.obj for view in scene.b.output.peek()] == pieces
         assert all(view.obj is piece for view, piece in zip(scene.b.output.peek(), pieces, strict=True))

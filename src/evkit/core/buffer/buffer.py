@@ -109,7 +109,7 @@ class Buffer(Intake):
         if size:
             if self._frozen & FRONT:
                 self._change_front()
-            self.consume(size)
+            self.spend(size)
         return size
 
     def clear(self) -> None:
@@ -144,7 +144,7 @@ class Buffer(Intake):
             return b""
         self._change_front()
         data = self._gather(0, size)
-        self.consume(size)
+        self.spend(size)
         return data
 
     def remove_into(self, target: bytearray | memoryview) -> int:
@@ -172,7 +172,7 @@ class Buffer(Intake):
         for piece in self.peek(size):
             view[filled : filled + len(piece)] = piece
             filled += len(piece)
-        self.consume(size)
+        self.spend(size)
         return size
 
     def copyout(self, size: int | None = None, start: int = 0) -> bytes:
@@ -216,7 +216,7 @@ class Buffer(Intake):
             return None
         self._change_front()
         line = self._gather(0, found[0])
-        self.consume(found[0] + found[1])
+        self.spend(found[0] + found[1])
         return line
 
     # Moving to and from other buffers
@@ -356,7 +356,7 @@ class Buffer(Intake):
             limit = min(limit, self.max_length - self.length)
         data = (Descriptor(source) if isinstance(source, int) else source).recv(limit)
         if data:
-            self.append(data)
+            self.feed(data)
         return len(data)
 
     def write(self, target: Socket | int, size: int | None = None) -> int:
@@ -381,7 +381,7 @@ class Buffer(Intake):
         if not (limit and self.length):
             return 0
         self._change_front()
-        return self.send(Descriptor(target) if isinstance(target, int) else target, limit)
+        return self.send_to(Descriptor(target) if isinstance(target, int) else target, limit)
 
 
 def lock_of(buffer: Buffer) -> Held:

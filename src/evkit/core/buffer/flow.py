@@ -4,7 +4,7 @@
 callbacks. For transports: the freeze, which binds users, does not bind them; `Flow` knows nothing of it. Nor does it
 know of events, of the loop, or of locks: one thread at a time.
 
-``append``, ``consume`` and ``send`` are, with ``Buffer.add`` and ``Buffer.drain``, the hottest path of every
+``feed``, ``spend`` and ``send_to`` are, with ``Buffer.add`` and ``Buffer.drain``, the hottest path of every
 connection. What looks repeated in them is there because a call costs as much as all the rest of them.
 """
 
@@ -38,7 +38,7 @@ class Flow(Chain):
 
     # For transports
 
-    def append(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
         """Append what a transport received.
 
         For transports: the freeze, which binds users, does not bind them. Users call `Buffer.add`.
@@ -58,7 +58,7 @@ class Flow(Chain):
         elif self.owner is not None:
             self.owner.buffer_changed(self, size, 0)
 
-    def consume(self, size: int) -> None:
+    def spend(self, size: int) -> None:
         """Drop bytes from the front.
 
         For transports: the freeze, which binds users, does not bind them. Users call `Buffer.drain`.
@@ -85,7 +85,7 @@ class Flow(Chain):
         elif self.owner is not None:
             self.owner.buffer_changed(self, 0, size)
 
-    def send(self, sock: Sender, limit: int = NO_LIMIT) -> int:
+    def send_to(self, sock: Sender, limit: int = NO_LIMIT) -> int:
         """Send from the front, in one system call, and drop what was sent.
 
         For transports: the freeze, which binds users, does not bind them. Users call `Buffer.write`. The owner, which
@@ -116,7 +116,7 @@ class Flow(Chain):
         else:
             sent = self._send_chain(sock, limit)
         if sent:
-            self.consume(sent)
+            self.spend(sent)
         return sent
 
     def _send_chain(self, sock: Sender, limit: int) -> int:

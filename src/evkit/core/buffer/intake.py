@@ -41,7 +41,7 @@ class Intake(Guard):
         if self._frozen & BACK_GUARD:
             self._change_back(len(data))
         if self._segments or self._callbacks is not None:
-            self.append(data)
+            self.feed(data)
             return
         self._segments.append(data)
         self.length = size = len(data)

@@ -77,9 +77,9 @@ class LockedBuffer(Buffer):
     search = locked(Buffer.search)
     search_eol = locked(Buffer.search_eol)
 
-    append = locked(Buffer.append)
-    consume = locked(Buffer.consume)
-    send = locked(Buffer.send)
+    feed = locked(Buffer.feed)
+    spend = locked(Buffer.spend)
+    send_to = locked(Buffer.send_to)
     forget_callback = locked(Buffer.forget_callback)
     run_deferred = locked(Buffer.run_deferred)
 

@@ -367,7 +367,7 @@ class BufferEvent:
         self.input.owner = self.output.owner = None
         try:
             if self.output:
-                self.output.consume(len(self.output))  # with the files and references in it
+                self.output.spend(len(self.output))  # with the files and references in it
         except Exception as exception:  # of a callback on the buffer: the connection ends all the same
             self.base.escaped(exception, self)
         finally:

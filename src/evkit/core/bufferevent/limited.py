@@ -40,7 +40,7 @@ class RateLimitedBufferEvent(BufferEvent):
         self._max_single_read = max_single_read
         self._limits: Limits | None = None
         self._recv = _nothing
-        self._send = self.output.send
+        self._send = self.output.send_to
 
     def _choose_road(self) -> None:
         """Let bytes take the road that is right from now on: the socket or the limits are others than before."""
@@ -48,7 +48,7 @@ class RateLimitedBufferEvent(BufferEvent):
             self._recv, self._send = self._limits.recv, self._limits.send
         else:
             self._recv = _nothing if self.socket is None else self.socket.recv
-            self._send = self.output.send
+            self._send = self.output.send_to
 
     def _limited(self) -> "Limits":
         """Return the limits; there are some from now on."""

@@ -87,7 +87,7 @@ class Limits:
         return data
 
     def send(self, sock: Sender) -> int:
-        """Send from the output as `Flow.send` does, but no more than may be written now.
+        """Send from the output as `Flow.send_to` does, but no more than may be written now.
 
         Raises:
             OSError: As there; ``BlockingIOError`` also where nothing may be written.
@@ -96,7 +96,7 @@ class Limits:
         output, group = self._bev.output, self.group
         before, sent = output.length, 0
         try:
-            sent = output.send(sock, allowed)
+            sent = output.send_to(sock, allowed)
         finally:  # a callback on the buffer that fails does not make what was sent unsent
             self._charge(EV_WRITE, sent or max(0, before - output.length), group)
         return sent

@@ -286,7 +286,7 @@ class SocketBufferEvent(RateLimitedBufferEvent):
             self._failed(EV_READ, BEV_EVENT_READING | BEV_EVENT_EOF, None)
             return
         try:
-            source.append(data)
+            source.feed(data)
             callback = self._read_callback
             if callback is not None and source.length >= self._read_low:
                 callback(self)

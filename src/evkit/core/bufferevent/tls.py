@@ -262,7 +262,7 @@ class TLSBufferEvent(LayeredBufferEvent):
         source = self._underlying.input
         if source.length:
             self._session.feed(source.peek())
-            source.consume(source.length)
+            source.spend(source.length)
         if self._end & BEV_EVENT_EOF and self._stage == _OPEN:
             self._session.feed_eof()
 
@@ -291,7 +291,7 @@ class TLSBufferEvent(LayeredBufferEvent):
         if data is None:
             return BEV_NEED_MORE
         if data:
-            self.input.append(data)
+            self.input.feed(data)
             return BEV_OK
         if not self._end:
             self._end, self._end_error = BEV_EVENT_READING | BEV_EVENT_EOF, None
@@ -349,7 +349,7 @@ class TLSBufferEvent(LayeredBufferEvent):
             self._tend_underlying()
             return BEV_NEED_MORE
         self._retry = 0
-        output.consume(sent)
+        output.spend(sent)
         return BEV_OK
 
     def _write_again(self) -> None:
