@@ -22,6 +22,7 @@ from evkit.core.flags import (
     EVLOOP_NONBLOCK,
     EVLOOP_ONCE,
 )
+from evkit.errors import LoopError
 from evkit.testing import FakeBase, ManualClock
 from locking import plain_and_locked  # noqa: F401 - a fixture that is used by itself
 
@@ -405,20 +406,6 @@ class TestActivate:
         base.dispatch()
         assert log == ["again", "other", "again"]
 
-    def test_deferred_activation_is_made_now(self, base: EventBase) -> None:
-        """Of an event in the "active later" queue: the bits join, and it runs in this pass."""
-        log: list[str] = []
-        event = base.timer(lambda _event, what: log.append(f"event {what}"))
-        for _ in range(33):
-            base.call_soon(int)
-        event.result = EV_READ
-        base.queues.schedule(event)
-        event.activate(EV_WRITE)
-        base.timer(lambda _event, _what: log.append("after it")).activate(EV_TIMEOUT)
-        base.loop(ONE_PASS)
-        base.loop(ONE_PASS)
-        assert log == [f"event {EV_READ | EV_WRITE}", "after it"]
-
 
 class TestDelete:
     def test_of_an_active_event_cancels_its_callback(self, base: EventBase) -> None:
@@ -540,12 +527,20 @@ class TestFree:
         assert log == [EV_TIMEOUT]
         event.free()  # twice is harmless
 
-    def test_what_is_activated_all_the_same_calls_nobody(self, base: EventBase) -> None:
+    @pytest.mark.parametrize(
+        "call",
+        [Event.add, lambda event: event.add(0), lambda event: event.activate(EV_READ), Event.trigger],
+        ids=["add", "add with a time-out", "activate", "trigger"],
+    )
+    def test_is_for_good(self, base: EventBase, call: Callable[[Event], object]) -> None:
         log: list[int] = []
         event = base.timer(note(log))
         event.free()
-        event.activate(EV_TIMEOUT)
-        base.dispatch()
+        with pytest.raises(LoopError, match="was freed or finalized"):
+            call(event)
+        event.delete()
+        event.free()
+        assert base.dispatch() is False
         assert log == []
 
 
@@ -640,3 +635,24 @@ def test_check_lets_pass_what_does(fd: int, events: int) -> None:
 def test_plain_entry_can_not_be_run(base: EventBase) -> None:
     with pytest.raises(NotImplementedError):
         QueueEntry(base, 0).run()
+
+
+def test_pending_tells_only_what_can_be_waited_for(base: EventBase, pair: Pair) -> None:
+    event = base.event(pair[0], EV_READ | EV_PERSIST, ignore)
+    event.activate(EV_READ | EV_ET | EV_PERSIST)
+    assert event.pending(-1) == EV_READ
+
+
+def test_idle_time_out_starts_anew_from_the_time_of_the_pass(
+    manual_base: EventBase, clock: ManualClock, pair: Pair
+) -> None:
+    """And not from when the callback before it has returned: all that was ready together was ready at that time."""
+    start = clock.monotonic()
+    event = manual_base.event(pair[0], EV_WRITE | EV_PERSIST, ignore)
+    event.add(10)
+    newest = manual_base.event(pair[0], EV_WRITE, lambda _event, _what: clock.advance(5))  # which runs first
+    newest.add()
+    clock.advance(1)
+    manual_base.loop(ONE_PASS)
+    assert clock.monotonic() == start + 6
+    assert event.deadline == start + 11

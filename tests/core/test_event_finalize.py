@@ -66,7 +66,7 @@ def test_nothing_begins_after_it(base: EventBase, call: str) -> None:
         "finalize": lambda: event.finalize(lambda _event: log.append("second")),
     }
     for _ in range(2):
-        with pytest.raises(LoopError, match="which is finalized"):
+        with pytest.raises(LoopError, match="was freed or finalized"):
             calls[call]()
         base.dispatch()
     assert log == ["finalizer"]

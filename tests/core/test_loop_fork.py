@@ -196,6 +196,23 @@ class TestSignals:
         assert in_child(child) == str([EV_SIGNAL])
         event.delete()
 
+    def test_come_to_a_child_that_uses_asyncio_and_is_made_anew_by_itself(self, base: EventBase) -> None:
+        """The hook of the base may run before that of asyncio."""
+        log: list[int] = []
+        event = base.signal(signal.SIGUSR1, note(log))
+        event.add()
+
+        def child() -> str:
+            base.reinit()
+            signal.set_wakeup_fd(-1)
+            base.loop(ONE_PASS)
+            signal.raise_signal(signal.SIGUSR1)
+            base.loop(ONE_PASS)
+            return str(log)
+
+        assert in_child(child) == str([EV_SIGNAL])
+        event.delete()
+
     def test_of_a_child_that_makes_nothing_anew_do_not_hit_the_parent(self, base: EventBase) -> None:
         log: list[int] = []
         event = base.signal(signal.SIGUSR1, note(log))

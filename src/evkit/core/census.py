@@ -6,7 +6,7 @@ A decider: it reads the maps, the timers and the queues, and changes nothing in 
 from collections.abc import Iterator
 from typing import Final, TextIO
 
-from evkit.core.event import ACTIVE, ACTIVE_LATER, INSERTED, Event
+from evkit.core.event import ACTIVE, INSERTED, Event
 from evkit.core.evmap import FdMap
 from evkit.core.flags import EV_CLOSED, EV_ET, EV_PERSIST, EV_READ, EV_SIGNAL, EV_TIMEOUT, EV_WRITE
 from evkit.core.queues import ActiveQueues
@@ -56,7 +56,7 @@ def dump(events: list[Event], clock_offset: float, file: TextIO) -> None:
             file.write(f"  {_waiting_line(event, clock_offset)}\n")
     file.write("Active events:\n")
     for event in events:
-        if event.flags & (ACTIVE | ACTIVE_LATER):
+        if event.flags & ACTIVE:
             file.write(f"  {_active_line(event)}\n")
 
 

@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 INSERTED: Final = 0x02
 ACTIVE: Final = 0x08
 INTERNAL: Final = 0x10
-ACTIVE_LATER: Final = 0x20
 STALE: Final = 0x40  # it stands in a queue without meaning it any more
-FINALIZING: Final = 0x80  # it is never waited for again
+FINALIZING: Final = 0x80  # freed or finalized: it is never waited for again
 
 _IO: Final = EV_READ | EV_WRITE | EV_CLOSED
 _WAITED_FOR: Final = _IO | EV_SIGNAL
@@ -76,8 +75,8 @@ class QueueEntry:
 
     def withdraw(self) -> None:
         """Leave the queue, if in one. To take it out of the middle would cost a search; the loop drops it instead."""
-        if self.flags & (ACTIVE | ACTIVE_LATER):
-            self.flags = self.flags & ~(ACTIVE | ACTIVE_LATER) | STALE
+        if self.flags & ACTIVE:
+            self.flags = self.flags & ~ACTIVE | STALE
 
 
 class Deferred(QueueEntry):
@@ -102,7 +101,7 @@ class Deferred(QueueEntry):
         self._args = args
 
     def __repr__(self) -> str:
-        state = "active" if self.flags & (ACTIVE | ACTIVE_LATER) else "idle"
+        state = "active" if self.flags & ACTIVE else "idle"
         return f"<Deferred {self._callback!r} {state}>"
 
     def schedule(self) -> bool:
@@ -204,7 +203,7 @@ class Event(QueueEntry):
         parts = [f"<Event {where} {event_bits(self.events)}"]
         if self.flags & INSERTED:
             parts.append("added")
-        if self.flags & (ACTIVE | ACTIVE_LATER):
+        if self.flags & ACTIVE:
             parts.append(f"active={event_bits(self.result)}")
         if self.deadline != NEVER:
             parts.append(f"deadline={self.deadline - self.base.now():+.3g}s")
@@ -222,7 +221,7 @@ class Event(QueueEntry):
         Raises:
             ValueError: The time-out is negative, not a number, or another base's.
             OSError: The backend refuses the descriptor.
-            LoopError: The base is closed, or the event finalized.
+            LoopError: The base is closed, or the event was freed or finalized.
 
         Source: ``event_add``.
         """
@@ -236,7 +235,7 @@ class Event(QueueEntry):
         elif timeout is not None and not 0 <= timeout < NEVER:
             base.check_timeout(timeout)  # raises
         # A one-shot event that is active is about to be deleted; libevent leaves a persistent one out, too, deaf.
-        unwanted = INSERTED if self.events & EV_PERSIST else INSERTED | ACTIVE | ACTIVE_LATER
+        unwanted = INSERTED if self.events & EV_PERSIST else INSERTED | ACTIVE
         if self.events & _WAITED_FOR and not flags & unwanted:
             base.insert(self)
             self.flags |= INSERTED
@@ -245,7 +244,7 @@ class Event(QueueEntry):
 
     def dead(self, call: str) -> LoopError:
         """Make what is raised where nothing can come of ``call`` any more."""
-        why = "which is finalized" if self.flags & FINALIZING else "of a closed event base"
+        why = "that was freed or finalized" if self.flags & FINALIZING else "of a closed event base"
         return LoopError(f"{call} on an event {why}: {self!r}")
 
     def _set_timer(self, seconds: float, queue: CommonTimeout | None) -> None:
@@ -266,7 +265,7 @@ class Event(QueueEntry):
         self.interval = None
         if self.deadline != NEVER:
             self.base.timers.clear(self)
-        if self.flags & (ACTIVE | ACTIVE_LATER):
+        if self.flags & ACTIVE:
             self.withdraw()
 
     def delete_block(self) -> None:
@@ -286,10 +285,13 @@ class Event(QueueEntry):
     def free(self) -> None:
         """Delete the event for good and let go of its callback, whose owner is then free to go.
 
-        The heap of timers may know the event a while yet. Source: ``event_free``.
+        The heap of timers may know the event a while yet. It can be neither added nor activated any more.
+
+        Source: ``event_free``.
         """
         self.delete()
         self.callback = _freed
+        self.flags |= FINALIZING
 
     def finalize(self, callback: "FinalizeCallback") -> None:
         """Delete the event for good, and call ``callback(event)`` when its own callback can no longer be running.
@@ -299,7 +301,7 @@ class Event(QueueEntry):
         the event after the callback, is for.
 
         Raises:
-            LoopError: It was finalized before, or its base is closed.
+            LoopError: It was freed or finalized before, or its base is closed.
 
         Source: ``event_finalize``, ``event_free_finalize``.
         """
@@ -326,11 +328,11 @@ class Event(QueueEntry):
             ncalls: How often to call; only events for signals are called more than once.
 
         Raises:
-            LoopError: The event is finalized.
+            LoopError: The event was freed or finalized.
 
         Source: ``event_active``.
         """
-        if self.flags & (ACTIVE | ACTIVE_LATER | FINALIZING):
+        if self.flags & (ACTIVE | FINALIZING):
             self._activate_again(what, ncalls)
             return
         self.result = what
@@ -342,9 +344,6 @@ class Event(QueueEntry):
             raise self.dead("activate()")
         self.result |= what
         self._add_calls(ncalls)
-        if self.flags & ACTIVE_LATER:
-            self.withdraw()
-            self.base.queues.enqueue(self)
 
     def trigger(self) -> None:
         """Let the callback be called from the loop with 0: for an event of `EventBase.user`.
@@ -356,7 +355,7 @@ class Event(QueueEntry):
     def pending(self, mask: int = _WAITED_FOR | EV_TIMEOUT) -> int:
         """Return the bits of ``mask`` that are waited for or active now. Source: ``event_pending``."""
         bits = self.events & _WAITED_FOR if self.flags & INSERTED else 0
-        if self.flags & (ACTIVE | ACTIVE_LATER):
+        if self.flags & ACTIVE:
             bits |= self.result
         if self.deadline != NEVER:
             bits |= EV_TIMEOUT
@@ -370,7 +369,7 @@ class Event(QueueEntry):
 
         Source: ``event_priority_set``.
         """
-        if self.flags & (ACTIVE | ACTIVE_LATER):
+        if self.flags & ACTIVE:
             raise ValueError(f"the priority of an active event can't be changed: {self!r}")
         if not 0 <= priority < self.base.npriorities:
             raise ValueError(f"priority must be 0 to {self.base.npriorities - 1}, got {priority}")
@@ -436,9 +435,12 @@ class SignalEvent(Event):
         elif self.interval is not None and not what & EV_TIMEOUT:
             self.base.timers.set(self, self.base.now() + self.interval, self.common)
         self._deleted = False
-        for _ in range(ncalls):
+        for left in reversed(range(ncalls)):
             self._call(what)
-            if self._deleted or self.base.breaking:
+            if self._deleted:
+                return
+            if left and self.base.breaking:
+                self.activate(what, left)  # for the loop after this one
                 return
 
     def _call(self, what: int) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from evkit.core.backends.contract import Backend
 from evkit.core.clock import Clock
 from evkit.core.config import EventConfig
-from evkit.core.event import ACTIVE, ACTIVE_LATER, STALE, Event
+from evkit.core.event import ACTIVE, STALE, Event
 from evkit.core.flags import EV_TIMEOUT, EVLOOP_NO_EXIT_ON_EMPTY, EVLOOP_NONBLOCK, EVLOOP_ONCE
 from evkit.core.log import fatal
 from evkit.core.registry import Registry
@@ -21,6 +21,7 @@ from evkit.core.watch import Watcher
 from evkit.errors import LoopError
 
 _LOOP_FLAGS: Final = EVLOOP_ONCE | EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY
+_QUEUED: Final = ACTIVE | STALE
 LONGEST_POLL: Final = 35 * 60.0
 """Seconds. Some kernels take a longer wait for a negative one; libevent has the same cap."""
 
@@ -71,7 +72,7 @@ class Loop(Registry):
         tally = self.tally
         timers = self.timers.heap.entries
         self._enter()
-        shield = InterruptShield(self._interrupt, self._waker)
+        shield = InterruptShield(self._interrupt, None if flags & EVLOOP_NONBLOCK else self._waker)
         try:
             while True:
                 idle = queues.begin_pass()
@@ -205,10 +206,11 @@ class Loop(Registry):
             for event in slot.events:
                 hit = event.events & what
                 if hit:
-                    if event.flags & (ACTIVE | ACTIVE_LATER | STALE):
+                    flags = event.flags
+                    if flags & _QUEUED:
                         event.activate(hit | slot.edge)
                     else:
-                        event.flags |= ACTIVE
+                        event.flags = flags | ACTIVE
                         event.result = hit | slot.edge
                         queues[event.level].append(event)
         if self._caches_time:

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from evkit.core.config import EventConfig
-from evkit.core.event import ACTIVE, ACTIVE_LATER, INTERNAL, STALE, QueueEntry
+from evkit.core.event import ACTIVE, INTERNAL, STALE, QueueEntry
 from evkit.core.timers import NEVER
 
 _MAX_DEFERRED: Final = 32
 """More deferred callbacks than this (libevent's number) wait for the next pass, so that they can't starve the poll."""
 
+_TAKEN: Final = ~(ACTIVE | STALE)
+"""What is left of an entry's flags when it is taken off its queue."""
+_RARE: Final = STALE | INTERNAL
 _BREAK: Final = 1
 _CONTINUE: Final = 2
 
@@ -101,9 +104,7 @@ class ActiveQueues:
     def count(self) -> int:
         """Count the active entries, evkit's own left out."""
         live = {entry for queue in (*self.queues, self.later) for entry in queue}
-        return sum(
-            1 for entry in live if entry.flags & (ACTIVE | ACTIVE_LATER) and not entry.flags & INTERNAL
-        )
+        return sum(1 for entry in live if entry.flags & ACTIVE and not entry.flags & INTERNAL)
 
     def resize(self, count: int) -> None:
         """Have ``count`` priorities; nothing is active. Events of a priority that is gone keep a queue behind all."""
@@ -125,12 +126,12 @@ class ActiveQueues:
 
         Source: ``event_deferred_cb_schedule_``.
         """
-        if entry.flags & (ACTIVE | ACTIVE_LATER):
+        if entry.flags & ACTIVE:
             return False
         if self._deferred > _MAX_DEFERRED:
             if entry.flags & STALE:
                 self._take_out(entry)
-            entry.flags |= ACTIVE_LATER
+            entry.flags |= ACTIVE
             self.later.append(entry)
         else:
             self._deferred += 1
@@ -191,7 +192,6 @@ class ActiveQueues:
             if entry.flags & STALE:
                 entry.flags &= ~STALE
             else:
-                entry.flags &= ~ACTIVE_LATER
                 self._deferred += 1
                 self.enqueue(entry)
 
@@ -230,9 +230,11 @@ class ActiveQueues:
             while queue and done != limit:
                 entry = queue.popleft()
                 flags = entry.flags
-                entry.flags = flags & ~(ACTIVE | STALE)
-                if flags & STALE:
-                    continue
+                entry.flags = flags & _TAKEN
+                if flags & _RARE:
+                    if flags & STALE:
+                        continue
+                    done -= 1
                 self.running = entry
                 try:
                     entry.run()
@@ -244,8 +246,7 @@ class ActiveQueues:
                     outbox.pop().flush_output()
                     if outbox:
                         self.send_outbox()
-                if not flags & INTERNAL:
-                    done += 1
+                done += 1
                 if self.interrupt:
                     break
         finally:

@@ -12,6 +12,7 @@ The wake-up descriptor is a pipe, which on Linux has room for 65,536 signals tha
 of sockets has room for some 300. What comes while it is full is lost, as there.
 """
 
+import _signal  # type: ignore[import-not-found]  # typeshed has no stub; see `_handler`
 import os
 import signal
 import threading
@@ -30,6 +31,11 @@ from evkit.errors import LoopError
 if TYPE_CHECKING:
     from evkit.core.registry import Registry
 
+# The functions behind those of the module signal, which make an enum of each number and handler: that costs ten times
+# as much, and would be most of a short `EventBase.loop`.
+_handler: Final[Callable[[int], object]] = _signal.getsignal
+_set_handler: Final[Callable[[int, object], object]] = _signal.signal
+_SIGINT: Final = int(signal.SIGINT)
 _STORM: Final = 65536
 """Signals to read at once: all that a pipe holds."""
 
@@ -78,8 +84,6 @@ class SignalHub:
         Returns:
             Whom they woke before: to be given back when the loop is left.
         """
-        if self._forked:
-            self.rearm()
         before, self._attending = self._attending, waker
         if self._pipe is None:
             self._wake_attending()
@@ -107,7 +111,12 @@ class SignalHub:
         """
         if self._forked and self._fd != -1 and _in_main_thread():
             signal.set_wakeup_fd(self._fd, warn_on_full_buffer=False)
-        self._forked = False
+
+    def settle(self) -> None:
+        """Hear that a loop begins in the main thread: all hooks of a fork have run by now."""
+        if self._forked:
+            self.rearm()
+            self._forked = False
 
     def add(self, signum: int, deliver: Delivery) -> None:
         """Hand deliveries of ``signum`` to ``deliver`` from now on.
@@ -201,7 +210,7 @@ def _open_pipe() -> tuple[int, int]:
 
 
 def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
+    return threading.get_ident() == threading.main_thread().ident
 
 
 def _require_main_thread() -> None:
@@ -306,22 +315,23 @@ class InterruptShield:
 
     Args:
         interrupt: Called by the first Ctrl-C; makes the loop end.
-        waker: Wakes the loop.
+        waker: Wakes the loop; ``None`` for one that never waits.
     """
 
-    __slots__ = ("_attended", "_came", "_in_main_thread", "_installed", "_interrupt")
+    __slots__ = ("_attended", "_attends", "_came", "_installed", "_interrupt")
 
-    def __init__(self, interrupt: Callable[[], object], waker: Waker) -> None:
+    def __init__(self, interrupt: Callable[[], object], waker: Waker | None) -> None:
         self._interrupt = interrupt
         self._came = False
         self._attended: Waker | None = None
-        self._in_main_thread = _in_main_thread()
-        self._installed = (
-            self._in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        )
+        in_main_thread = _in_main_thread()
+        self._installed = in_main_thread and _handler(_SIGINT) is signal.default_int_handler
+        self._attends = in_main_thread and waker is not None
         if self._installed:
-            signal.signal(signal.SIGINT, self._on_interrupt)
-        if self._in_main_thread:
+            _set_handler(_SIGINT, self._on_interrupt)
+        if in_main_thread:
+            HUB.settle()
+        if self._attends:
             self._attended = HUB.attend(waker)
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
@@ -336,9 +346,9 @@ class InterruptShield:
         Raises:
             KeyboardInterrupt: There was a Ctrl-C.
         """
-        if self._in_main_thread:
+        if self._attends:
             HUB.attend(self._attended)
-        if self._installed and signal.getsignal(signal.SIGINT) == self._on_interrupt:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self._installed and _handler(_SIGINT) == self._on_interrupt:
+            _set_handler(_SIGINT, signal.default_int_handler)
         if self._came:
             raise KeyboardInterrupt

@@ -14,7 +14,7 @@ from evkit.core.buffer.chain import as_positive, as_size
 from evkit.core.buffer.descriptor import Descriptor
 from evkit.core.buffer.eol import EOL, EOL_CRLF
 from evkit.core.buffer.flow import NO_LIMIT
-from evkit.core.buffer.guard import BACK, FRONT
+from evkit.core.buffer.guard import BACK, BACK_GUARD, FRONT
 from evkit.core.buffer.intake import Intake
 from evkit.core.buffer.segments import Readable, Sender
 
@@ -233,16 +233,28 @@ class Buffer(Intake):
 
         Source: ``evbuffer_add_buffer``.
         """
+        if type(source) is Buffer:
+            self._add_all(source)
+            return
         with lock_of(source):
-            size = _to_move(self, source)
-            if size:
-                source._change_front()
-                self._change_back(size)
-                self._link(source._detach(size), size)
-                try:
-                    source._changed(0, size)
-                finally:
-                    self._changed(size, 0)
+            self._add_all(source)
+
+    def _add_all(self, source: "Buffer") -> None:
+        size = source.length
+        if source is self or not size:
+            return
+        if source._frozen & FRONT:
+            source._change_front()
+        if self._frozen & BACK_GUARD:
+            self._change_back(size)
+        if self._segments:
+            self._link(source._detach(size), size)
+        else:
+            self._swap(source)
+        try:
+            source._changed(0, size)
+        finally:
+            self._changed(size, 0)
 
     def add_buffer_reference(self, source: "Buffer") -> None:
         """Append all that is in ``source`` now, which keeps it: one content for many buffers, without copying.

@@ -375,6 +375,13 @@ class Chain:
         segments.extend(taken)
         self.length += size
 
+    def _swap(self, source: "Chain") -> None:
+        """Take over all of ``source``, which gets this chain's nothing, and tell nobody."""
+        source._mark = None
+        self._segments, source._segments = source._segments, self._segments
+        self._start, source._start = source._start, 0
+        self.length, source.length = source.length, 0
+
     def _link_shared(self, source: "Chain") -> None:
         """Append all segments of ``source``, which keeps them, and tell nobody: a segment never changes."""
         shared = source._segments[:]

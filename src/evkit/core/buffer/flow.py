@@ -184,6 +184,10 @@ class Flow(Chain):
             self._tell(info)
 
     def _changed(self, added: int, deleted: int) -> None:
+        if self._callbacks is None:
+            if self.owner is not None:
+                self.owner.buffer_changed(self, added, deleted)
+            return
         info = BufferInfo(self.length - added + deleted, added, deleted)
         if self.owner is not None:
             self.owner.buffer_changed(self, added, deleted)
