@@ -182,7 +182,10 @@ class Loop(Registry):
         deadline = self.timers.heap.first_deadline()
         if deadline == NEVER:
             return None
-        return min(max(0.0, deadline - self._monotonic()), LONGEST_POLL)
+        seconds = deadline - self._monotonic()
+        if seconds > LONGEST_POLL:
+            return LONGEST_POLL
+        return seconds if seconds > 0.0 else 0.0
 
     def _poll(self, *, wait: bool) -> None:
         """Look what is ready, and wait for it if ``wait``; queue the events concerned."""
