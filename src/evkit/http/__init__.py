@@ -11,6 +11,7 @@ from evkit.http.patience import Timeouts
 from evkit.http.routes import Handler
 from evkit.http.server import Server
 from evkit.http.static import StaticFiles
+from evkit.http.uri import Uri, parse_query, uri_decode, uri_encode
 
 __all__ = [
     "BadRequest",
@@ -21,6 +22,10 @@ __all__ = [
     "Server",
     "StaticFiles",
     "Timeouts",
+    "Uri",
     "engines",
     "make_engine",
+    "parse_query",
+    "uri_decode",
+    "uri_encode",
 ]
