@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from evkit.core import Buffer
+from evkit.core import Buffer, BufferEvent
 from evkit.http.connection import ServerConnection
 from evkit.http.fields import Fields
-from evkit.http.message import Request
+from evkit.http.message import Body, Request
+from evkit.http.reply import plain_page
 from http_server_aids import Site
 
 MIB = 1 << 20
@@ -78,8 +79,26 @@ class Door:
     def send_piece(self, data: bytes | Buffer, drained: Callable[[], object] | None) -> None:
         self.calls.append(("piece", data))
 
-    def end_reply(self) -> None:
-        self.calls.append(("end",))
+    def end_reply(self, trailers: Fields) -> None:
+        self.calls.append(("end", list(trailers)))
+
+    def inform(self, status: int, fields: Fields) -> None:
+        self.calls.append(("inform", status, list(fields)))
+
+    def take_over(self, status: int, fields: Fields) -> BufferEvent:
+        raise NotImplementedError
+
+    def error_page(self, status: int, message: str) -> tuple[Body, str]:
+        return plain_page(status, message)
 
     def invite_body(self) -> None:
         self.calls.append(("invite",))
+
+    def pause_body(self) -> None:
+        self.calls.append(("pause",))
+
+    def resume_body(self) -> None:
+        self.calls.append(("resume",))
+
+    def abort(self) -> None:
+        self.calls.append(("abort",))

@@ -114,7 +114,7 @@ def test_a_reply_in_pieces() -> None:
     request.send_reply_start(200, [("A", "b")])
     request.send_reply_chunk("é")
     request.send_reply_end()
-    assert door_of(request).calls == [("start", 200, [("A", "b")]), ("piece", b"\xc3\xa9"), ("end",)]
+    assert door_of(request).calls == [("start", 200, [("A", "b")]), ("piece", b"\xc3\xa9"), ("end", [])]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from evkit.core import Buffer
 from evkit.errors import LocalProtocolError
 from evkit.http.piecewise import PiecewiseReply, add_body
-from evkit.http.reply import UNKNOWN_LENGTH, Framing
+from evkit.http.reply import LAST_CHUNK, UNKNOWN_LENGTH, Framing
 
 # Not st.binary(): Hypothesis compares its bytes with ints when both are drawn, which `python -bb` forbids.
 PIECE = st.lists(st.integers(0, 255), min_size=1, max_size=9).map(bytes)
@@ -35,7 +35,7 @@ def test_pieces_go_out_in_chunks_and_empty_ones_not_at_all(wrap: type[bytes]) ->
     sending, output = reply()
     for piece in (b"ab", b"", b"c" * 26):
         sending.send(wrap(piece))
-    sending.end()
+    sending.end(LAST_CHUNK)
     assert output.remove() == b"HEAD|2\r\nab\r\n1a\r\n" + b"c" * 26 + b"\r\n0\r\n\r\n"
 
 
@@ -43,7 +43,7 @@ def test_pieces_of_a_known_length_go_out_as_they_are() -> None:
     sending, output = reply(3)
     sending.send(b"ab")
     sending.send(buffer(b"c"))
-    sending.end()
+    sending.end(LAST_CHUNK)
     assert output.remove() == b"HEAD|abc"
 
 
@@ -51,7 +51,7 @@ def test_pieces_that_end_with_the_connection_go_out_as_they_are() -> None:
     output = Buffer()
     sending = PiecewiseReply(Framing(b"HEAD|", UNKNOWN_LENGTH, keep_alive=False), output)
     sending.send(b"ab")
-    sending.end()
+    sending.end(LAST_CHUNK)
     assert output.remove() == b"HEAD|ab"
 
 
@@ -59,7 +59,7 @@ def test_pieces_that_end_with_the_connection_go_out_as_they_are() -> None:
 def test_a_silent_reply_is_its_head(left: int) -> None:
     sending, output = reply(left, silent=True)
     sending.send(b"abc"[: left % 4])
-    sending.end()
+    sending.end(LAST_CHUNK)
     assert output.remove() == b"HEAD|"
 
 
@@ -77,7 +77,7 @@ def test_a_piece_beyond_the_length_is_an_error_and_nothing_of_it_is_sent(silent:
     with pytest.raises(LocalProtocolError, match="1 are left"):
         sending.send(b"cd")
     sending.send(b"c")
-    sending.end()
+    sending.end(LAST_CHUNK)
     assert output.remove() == (b"HEAD|" if silent else b"HEAD|abc")
 
 
@@ -85,12 +85,12 @@ def test_an_end_before_the_length_is_an_error() -> None:
     sending, _ = reply(3)
     sending.send(b"ab")
     with pytest.raises(LocalProtocolError, match="1 bytes before"):
-        sending.end()
+        sending.end(LAST_CHUNK)
 
 
 def test_a_silent_reply_may_leave_its_pieces_out() -> None:
     sending, output = reply(3, silent=True)
-    sending.end()
+    sending.end(LAST_CHUNK)
     assert output.remove() == b"HEAD|"
 
 

@@ -37,7 +37,8 @@ class BodyReader:
     @property
     def wanted(self) -> bool:
         """Whether there is somebody to give the body to; a streaming handler says so by ``request.receive``."""
-        return not self._route.stream or self._request.receiver is not None
+        receiver = self._request.receiver
+        return not self._route.stream if receiver is None else not receiver.paused
 
     def read(self, source: Buffer) -> bool:
         """Take what has come from ``source``; return whether that was all."""

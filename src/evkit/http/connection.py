@@ -25,7 +25,7 @@ from evkit.http.farewell import Farewell
 from evkit.http.message import Request
 from evkit.http.patience import Patience, Phase
 from evkit.http.replier import Replier
-from evkit.http.routes import Route
+from evkit.http.routes import Route, not_found
 from evkit.http.service import Service
 
 _EMPTY_LINE: Final = b"\r\n"
@@ -41,6 +41,8 @@ _READ_HEAD: Final = Step.HEAD
 _READ_BODY: Final = Step.BODY
 _AWAIT_REQUEST: Final = Step.REQUEST
 _AWAIT_ROOM: Final = Step.ROOM
+_UNREAD: Final = Route(not_found, stream=True)
+"""Of a request of which nobody has asked yet whose it is."""
 _HANDLERS_TURN: Final = frozenset({Step.RECEIVER, Step.REPLY})
 
 
@@ -78,7 +80,7 @@ class ServerConnection:
         self._service = service
         self._engine = service.make_engine()
         self._exchange = Exchange(persists=service.timeouts.keep_alive != 0)
-        self._replier = Replier(bev, self._exchange, service.date, self)
+        self._replier = Replier(bev, self._exchange, service, self)
         self._farewell: Farewell | None = None
         self._reading = False  # _on_read is at work further up: it goes on by itself
         self._turn: Event | None = None  # goes on when others had theirs
@@ -182,8 +184,11 @@ class ServerConnection:
         request.peer = self.peer
         request.started_at = base.pass_time or base.now()
         self._exchange.request = request
-        routes = self._service.routes
-        route = routes.plain.get(request.target) or routes.find(request)
+        route = self._service.plain.get(request.target)
+        if route is None:
+            route = self._find_route(request)
+            if route is None:
+                return True
         if request.body_length:
             self._begin_body(request, route)
             return True
@@ -192,6 +197,22 @@ class ServerConnection:
         except Exception as exception:
             self.handler_failed(request, exception)
         return True
+
+    def _find_route(self, request: Request) -> Route | None:
+        """Take a closer look at a request; ``None``: it is answered already."""
+        service, exchange = self._service, self._exchange
+        if service.on_request is None:
+            return service.find(request)
+        if request.body_length:  # an answer now leaves it unread, and ends the connection
+            exchange.body = BodyReader(self._engine, request, _UNREAD)
+        try:
+            service.on_request(request)
+        except Exception as exception:
+            self.handler_failed(request, exception)
+        if request.status or exchange.request is not request:
+            return None
+        exchange.body = None
+        return service.find(request)
 
     def handler_failed(self, request: Request, exception: Exception) -> None:
         """Log what a handler let escape, and answer 500 if there is no answer yet; half an answer can't be mended."""
@@ -226,6 +247,20 @@ class ServerConnection:
             self.bev.base.call_soon(self._end_empty_body, request)
             return
         self._await_body()
+        self._read_on()
+
+    def pause_body(self) -> None:
+        """See `ReplyDoor.pause_body`; while requests are read, what comes next is asked all the same."""
+        if self._exchange.body is not None and not self._reading:
+            self._bound_input()
+
+    def resume_body(self) -> None:
+        """See `ReplyDoor.resume_body`."""
+        if self._exchange.body is not None:
+            self._patience.enter(Phase.BODY)
+            self._read_on()
+
+    def _read_on(self) -> None:
         if not self.bev.enabled & EV_READ:
             self.bev.enable(EV_READ)
         if not self._reading:
@@ -271,6 +306,18 @@ class ServerConnection:
         request.connection = None
         if not self._reading:
             self._go_on()
+
+    def taken_over(self, request: Request) -> None:
+        """Let go of the connection, which is somebody else's now; see `Reader`."""
+        self._patience.free()
+        self.bev.on_close = None
+        self.bev.set_callbacks()
+        self.bev.set_timeouts()
+        self.bev.enable(EV_READ)
+        self._replier.close()
+        self._service.report(request)
+        request.connection = None
+        self._service.forget(self)
 
     def _go_on(self) -> None:
         """Serve what has come meanwhile, and read on; the time for the next request begins now."""

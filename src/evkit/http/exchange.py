@@ -27,6 +27,7 @@ class Step(Enum):
     REPLY = "wait for the reply"
     ROOM = "wait until the client has read"
     TURN = "wait for the turns of others"
+    TAKEN = "leave the connection to who has taken it over"
     CLOSE = "give up what is under way, and close when all is sent"
 
 
@@ -40,6 +41,7 @@ _REPLY: Final = Step.REPLY
 _ROOM: Final = Step.ROOM
 _TURN: Final = Step.TURN
 _CLOSE: Final = Step.CLOSE
+_TAKEN: Final = Step.TAKEN
 
 
 class Exchange:
@@ -52,6 +54,7 @@ class Exchange:
         persists: Whether a reply may say that the connection goes on.
         last: No request is read after the one under way.
         ended: The client sends nothing more.
+        taken: What the connection carries from now on is no HTTP.
 
     Args:
         persists: Whether the server keeps connections alive at all.
@@ -59,7 +62,7 @@ class Exchange:
     Source: RFC 9112 §9.3.
     """
 
-    __slots__ = ("body", "ended", "last", "persists", "request")
+    __slots__ = ("body", "ended", "last", "persists", "request", "taken")
 
     def __init__(self, *, persists: bool) -> None:
         self.request: Request | None = None
@@ -67,6 +70,7 @@ class Exchange:
         self.persists = persists
         self.last = False
         self.ended = False
+        self.taken = False
 
     def next_step(self, waiting: int, unsent: int, turns: int) -> Step:
         """Decide what comes next.
@@ -79,7 +83,7 @@ class Exchange:
         if self.request is not None:
             return _REPLY if self.body is None else self._body_step(waiting)
         if self.last:
-            return _CLOSE
+            return _TAKEN if self.taken else _CLOSE
         if not waiting:
             return _CLOSE if self.ended else _REQUEST
         if unsent > MAX_OUTPUT:
@@ -124,6 +128,12 @@ class Exchange:
         """Read no request after the one under way."""
         self.last = True
         self.persists = False
+
+    def take_over(self) -> None:
+        """The request is answered, and what follows is no HTTP."""
+        self.request = None
+        self.taken = True
+        self.end()
 
     def drop(self) -> "Request | None":
         """Give up what is under way, and return it."""

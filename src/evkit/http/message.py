@@ -8,15 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 from urllib.parse import unquote
 
-from evkit.core import Buffer
+from evkit.core import Buffer, BufferEvent
 from evkit.errors import LocalProtocolError
-from evkit.http.fields import Fields, reason
+from evkit.http.fields import Fields, as_pairs
 from evkit.http.parser.contract import RequestHead
 
 Body = bytes | bytearray | memoryview | str | Buffer
 """What a reply's body may be: ``str`` goes out as UTF-8, a `Buffer` is emptied, with its files and references."""
-
-_PLAIN_TEXT = ("Content-Type", "text/plain; charset=utf-8")
 
 
 class ReplyDoor(Protocol):
@@ -31,23 +29,42 @@ class ReplyDoor(Protocol):
     def send_piece(self, data: bytes | Buffer, drained: Callable[[], object] | None) -> None:
         """Send a piece of it."""
 
-    def end_reply(self) -> None:
+    def inform(self, status: int, fields: Fields) -> None:
+        """Send an interim reply."""
+
+    def end_reply(self, trailers: Fields) -> None:
         """End it."""
+
+    def take_over(self, status: int, fields: Fields) -> BufferEvent:
+        """Send a head, and give the connection away."""
+
+    def error_page(self, status: int, message: str) -> tuple[Body, str]:
+        """Return the page for an error, and its content type."""
 
     def invite_body(self) -> None:
         """Say ``100 Continue`` to a client that waits for it."""
 
+    def pause_body(self) -> None:
+        """The receiver wants no more of the body for now."""
+
+    def resume_body(self) -> None:
+        """The receiver wants more of it."""
+
+    def abort(self) -> None:
+        """Close the connection."""
+
 
 class BodyReceiver:
-    """The two callbacks of a streamed request."""
+    """The two callbacks of a streamed request, and whether they want to be called now."""
 
-    __slots__ = ("data", "end")
+    __slots__ = ("data", "end", "paused")
 
     def __init__(
         self, data: "Callable[[Request, bytes], object]", end: "Callable[[Request], object]"
     ) -> None:
         self.data = data
         self.end = end
+        self.paused = False
 
 
 class Request(RequestHead):
@@ -178,7 +195,61 @@ class Request(RequestHead):
         if self.connection is not None:
             self.connection.invite_body()
 
+    def pause(self) -> None:
+        """Take no more of the body for now; `receive` came before.
+
+        What has come already may still be delivered by the call that is under way. The client can send no more than
+        fits into the system's buffers and 64 KiB of ours.
+
+        Raises:
+            LocalProtocolError: The body is not received piece by piece.
+        """
+        receiver = self._receiver("pause()")
+        if not receiver.paused:
+            receiver.paused = True
+            if self.connection is not None:
+                self.connection.pause_body()
+
+    def resume(self) -> None:
+        """Take the body again after `pause`; pieces may be delivered before this returns.
+
+        Raises:
+            LocalProtocolError: The body is not received piece by piece.
+        """
+        receiver = self._receiver("resume()")
+        if receiver.paused:
+            receiver.paused = False
+            if self.connection is not None:
+                self.connection.resume_body()
+
+    def _receiver(self, call: str) -> BodyReceiver:
+        if self.receiver is None:
+            raise LocalProtocolError(f"receive() comes before {call}")
+        return self.receiver
+
     # The reply
+
+    def send_informational(self, status: int, headers: Fields) -> None:
+        """Send an interim reply, such as 103 with ``Link`` fields; the reply itself follows.
+
+        HTTP/1.0 clients know no such replies, and get none.
+
+        Args:
+            status: 102 to 199. (100 is sent by itself, 101 by `take_over`.)
+            headers: Pairs of ``str``.
+
+        Raises:
+            ValueError: ``status`` is another.
+            LocalProtocolError: The reply has begun, or a field is no valid one.
+
+        Source: RFC 8297, RFC 9110 §15.2; evhttp has none.
+        """
+        if not 102 <= status <= 199:
+            raise ValueError(f"expected an interim status, 102 to 199, got {status}")
+        if self.status:
+            raise LocalProtocolError(f"an interim reply comes before the reply, which was {self.status}")
+        if self.connection is not None and self.minor:
+            self.connection.inform(status, headers)
 
     def send_reply(self, status: int, body: Body = b"", headers: Fields = ()) -> None:
         """Answer. ``Date``, ``Content-Length`` and ``Connection`` are set by themselves.
@@ -196,17 +267,28 @@ class Request(RequestHead):
         if self.status or not 200 <= status <= 999:
             self._check_reply(status)
         if self.connection is not None:
-            self.connection.reply(status, body if type(body) is bytes else _as_body(body), headers)
+            self.connection.reply(status, body if type(body) is bytes else as_body(body), headers)
         elif isinstance(body, Buffer):
             body.clear()
 
-    def send_error(self, status: int, message: str = "") -> None:
-        """Answer with a line of text: the reason phrase, and ``message`` where given.
+    def send_error(self, status: int, message: str = "", headers: Fields = ()) -> None:
+        """Answer with the page that the server has for errors: a line of text, unless `Server.error_page` says else.
+
+        Args:
+            status: 400 to 599, as a rule.
+            message: What more there is to say; part of the page, so no secret.
+            headers: Pairs of ``str``, beside those of the page.
+
+        Raises:
+            LocalProtocolError: As `send_reply`.
 
         Source: ``evhttp_send_error``, which also ends the connection.
         """
-        text = f"{status} {reason(status)}"
-        self.send_reply(status, f"{text}: {message}\n" if message else f"{text}\n", [_PLAIN_TEXT])
+        if self.connection is not None:
+            body, content_type = self.connection.error_page(status, message)
+            self.send_reply(status, body, [("Content-Type", content_type), *as_pairs(headers)])
+        else:
+            self.send_reply(status)
 
     def send_reply_start(self, status: int, headers: Fields = ()) -> None:
         """Begin an answer that comes in pieces: in chunks, unless ``headers`` tell a ``Content-Length``.
@@ -233,21 +315,50 @@ class Request(RequestHead):
         Source: ``evhttp_send_reply_chunk_with_cb``.
         """
         if self.connection is not None:
-            self.connection.send_piece(_as_body(data), drained)
+            self.connection.send_piece(as_body(data), drained)
         elif isinstance(data, Buffer):
             data.clear()
 
-    def send_reply_end(self) -> None:
+    def send_reply_end(self, trailers: Fields = ()) -> None:
         """End the answer.
 
+        Args:
+            trailers: Pairs of ``str`` that stand behind the body where it went out in chunks; otherwise they are
+                dropped, as any proxy may drop them. Announce them by a ``Trailer`` field.
+
         Raises:
-            LocalProtocolError: There was no `send_reply_start`, or less was sent than the Content-Length said; the
-                connection is closed then, since the client can't know.
+            LocalProtocolError: There was no `send_reply_start`, or a trailer is no valid one: nothing was sent. Or
+                less was sent than the Content-Length said; the connection is closed then, since the client can't know.
 
         Source: ``evhttp_send_reply_end``.
         """
         if self.connection is not None:
-            self.connection.end_reply()
+            self.connection.end_reply(trailers)
+
+    def take_over(self, status: int = 101, headers: Fields = ()) -> BufferEvent:
+        """Answer, and take the connection over: what follows is no HTTP.
+
+        The buffered connection is the caller's then, with the bytes that have come already in its input, without
+        callbacks and time-outs, and enabled for reading. The server forgets it: it neither counts nor stops it.
+
+        Args:
+            status: 101 for ``Upgrade``; ``Connection: upgrade`` is set by itself. 2xx for ``CONNECT``.
+            headers: Pairs of ``str``; with 101 an ``Upgrade`` field that names the protocol.
+
+        Raises:
+            LocalProtocolError: The request is answered, or its client has gone, or its body has not been read; or the
+                status is another, or ``Upgrade`` is missing, or was not asked for. Nothing was sent.
+
+        Source: RFC 9110 §7.8, §9.3.6. evhttp has none.
+        """
+        if self.status or self.connection is None:
+            raise LocalProtocolError("take_over() on a request that was answered, or whose client has gone")
+        return self.connection.take_over(status, headers)
+
+    def abort(self) -> None:
+        """Close the connection without the reply, or the rest of it. `on_close` is called."""
+        if self.connection is not None:
+            self.connection.abort()
 
     def _check_reply(self, status: int) -> None:
         if self.status and not self.aborted:
@@ -256,7 +367,12 @@ class Request(RequestHead):
             raise ValueError(f"expected a final status, 200 to 999, got {status}")
 
 
-def _as_body(body: Body) -> bytes | Buffer:
+def as_body(body: Body) -> bytes | Buffer:
+    """Return a body as bytes, or as the `Buffer` that it is.
+
+    Raises:
+        TypeError: It is none.
+    """
     if isinstance(body, Buffer):
         return body
     if isinstance(body, str):

@@ -5,7 +5,7 @@ Whether a piece may be sent now, and who waits for it to be taken, is decided el
 
 from evkit.core import Buffer
 from evkit.errors import LocalProtocolError
-from evkit.http.reply import LAST_CHUNK, UNKNOWN_LENGTH, Framing, chunk_head
+from evkit.http.reply import UNKNOWN_LENGTH, Framing, chunk_head
 
 
 class PiecewiseReply:
@@ -50,15 +50,18 @@ class PiecewiseReply:
         else:
             add_body(self._output, data)
 
-    def end(self) -> None:
+    def end(self, last: bytes) -> None:
         """Send what stands at the end.
+
+        Args:
+            last: Of chunks.
 
         Raises:
             LocalProtocolError: Less was sent than the client was told.
         """
         framing = self.framing
         if framing.chunked:
-            self._output.add(LAST_CHUNK)
+            self._output.add(last)
         elif framing.left > 0 and not framing.silent:
             raise LocalProtocolError(
                 f"the reply ended {framing.left} bytes before its Content-Length; connection closed"

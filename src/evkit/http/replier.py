@@ -7,15 +7,25 @@ Knows nothing of reading.
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from evkit.core import Buffer, SocketBufferEvent
+from evkit.core import Buffer, BufferEvent, SocketBufferEvent
 from evkit.errors import LocalProtocolError
-from evkit.http.date import DateLine
 from evkit.http.errors import BadRequest
 from evkit.http.exchange import Exchange
 from evkit.http.fields import Fields, as_pairs
-from evkit.http.message import Request
+from evkit.http.message import Body, Request, as_body
 from evkit.http.piecewise import PiecewiseReply, add_body
-from evkit.http.reply import UNKNOWN_LENGTH, Framing, Pairs, frame, plain_head, refusal
+from evkit.http.reply import (
+    UNKNOWN_LENGTH,
+    Framing,
+    Pairs,
+    frame,
+    interim,
+    last_chunk,
+    plain_head,
+    refusal,
+    switch,
+)
+from evkit.http.service import Service
 
 Drained = tuple[Request, Callable[[], object]]
 """A callback that waits for the output to be empty, and the request that it was given with."""
@@ -37,8 +47,20 @@ class Reader(Protocol):
     def invite_body(self) -> None:
         """See `ReplyDoor.invite_body`."""
 
+    def pause_body(self) -> None:
+        """See `ReplyDoor.pause_body`."""
+
+    def resume_body(self) -> None:
+        """See `ReplyDoor.resume_body`."""
+
     def watch_output(self) -> None:
         """Call `Replier.drained` when the output is empty."""
+
+    def taken_over(self, request: Request) -> None:
+        """The reply to ``request`` was the last that HTTP has to do with the connection."""
+
+    def close(self) -> None:
+        """Close the connection."""
 
 
 class _Nobody:
@@ -53,8 +75,20 @@ class _Nobody:
     def invite_body(self) -> None:
         """See `Reader.invite_body`."""
 
+    def pause_body(self) -> None:
+        """See `Reader.pause_body`."""
+
+    def resume_body(self) -> None:
+        """See `Reader.resume_body`."""
+
     def watch_output(self) -> None:
         """See `Reader.watch_output`."""
+
+    def taken_over(self, request: Request) -> None:
+        """See `Reader.taken_over`."""
+
+    def close(self) -> None:
+        """See `Reader.close`."""
 
 
 _NOBODY: Final = _Nobody()
@@ -66,16 +100,17 @@ class Replier:
     Args:
         bev: The buffered connection.
         exchange: What is under way.
-        date: Makes the ``Date`` line.
+        service: Has the ``Date`` line, and the pages for errors.
         reader: The other half.
     """
 
-    __slots__ = ("_bev", "_date", "_drained", "_exchange", "_pieces", "_reader")
+    __slots__ = ("_bev", "_date", "_drained", "_exchange", "_pieces", "_reader", "_service")
 
-    def __init__(self, bev: SocketBufferEvent, exchange: Exchange, date: DateLine, reader: Reader) -> None:
+    def __init__(self, bev: SocketBufferEvent, exchange: Exchange, service: Service, reader: Reader) -> None:
         self._bev = bev
         self._exchange = exchange
-        self._date = date
+        self._service = service
+        self._date = service.date
         self._reader: Reader = reader
         self._pieces: PiecewiseReply | None = None  # while the reply is in pieces
         self._drained: list[Drained] | None = None  # whom to tell when the output is empty
@@ -137,22 +172,57 @@ class Replier:
         if drained is not None:
             self._call_when_drained(request, drained)
 
-    def end_reply(self) -> None:
+    def end_reply(self, trailers: Fields) -> None:
         """End it."""
         request, pieces = self._exchange.request, self._started()
         assert request is not None
+        last = last_chunk(as_pairs(trailers))
         self._pieces = None
         try:
-            pieces.end()
+            pieces.end(last)
         except LocalProtocolError:
             self._bev.close()
             raise
         self._exchange.finish(keep_alive=pieces.framing.keep_alive)
         self._reader.finished(request)
 
+    def inform(self, status: int, fields: Fields) -> None:
+        """Send an interim reply."""
+        self._bev.output.add(interim(status, as_pairs(fields)))
+
+    def take_over(self, status: int, fields: Fields) -> BufferEvent:
+        """Send a head, and give the connection away."""
+        request = self._exchange.request
+        assert request is not None
+        if self._exchange.body is not None:
+            raise LocalProtocolError("take_over() comes after the body of the request")
+        head = switch(request, status, self._date.get(), as_pairs(fields))
+        bev = self._bev
+        bev.output.add(head)
+        request.status = status
+        self._exchange.take_over()
+        self._reader.taken_over(request)
+        return bev
+
+    def error_page(self, status: int, message: str) -> tuple[Body, str]:
+        """Return the page for an error, and its content type."""
+        return self._service.error_page(status, message)
+
     def invite_body(self) -> None:
         """Let the body of the request come."""
         self._reader.invite_body()
+
+    def pause_body(self) -> None:
+        """Let it wait."""
+        self._reader.pause_body()
+
+    def resume_body(self) -> None:
+        """Let it come again."""
+        self._reader.resume_body()
+
+    def abort(self) -> None:
+        """Close the connection."""
+        self._reader.close()
 
     def _started(self) -> PiecewiseReply:
         if self._pieces is None:
@@ -169,8 +239,9 @@ class Replier:
 
     def refuse(self, error: BadRequest) -> int:
         """Answer what breaks the rules; return the size of the body."""
-        head, body = refusal(error, self._date.get())
-        self._bev.output.add(head + body)
+        page, content_type = self._service.error_page(error.status, str(error))
+        body = bytes(as_body(page))
+        self._bev.output.add(refusal(error.status, self._date.get(), body, content_type))
         return len(body)
 
     def abandon(self) -> None:

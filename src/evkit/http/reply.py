@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from evkit.errors import LocalProtocolError
-from evkit.http.errors import BadRequest
 from evkit.http.fields import LINES, STATUS_LINES, check_pair, encode_line, reason
 from evkit.http.parser.contract import RequestHead
 
@@ -18,6 +17,31 @@ UNKNOWN_LENGTH: Final = -1
 
 
 _BODILESS: Final = frozenset({204, 205, 304})
+_NOT_BEHIND: Final = frozenset(
+    {
+        "authorization",
+        "cache-control",
+        "content-encoding",
+        "content-range",
+        "content-type",
+        "expect",
+        "expires",
+        "host",
+        "location",
+        "max-forwards",
+        "pragma",
+        "range",
+        "retry-after",
+        "set-cookie",
+        "te",
+        "trailer",
+        "upgrade",
+        "vary",
+        "warning",
+        "www-authenticate",
+    }
+)
+"""Fields that rule framing, routing, modifiers or how the content is read: never in a trailer (RFC 9110 §6.5.1)."""
 _SILENT: Final = frozenset({"HEAD", "CONNECT"})
 
 
@@ -129,14 +153,75 @@ def _tells_length(method: str, status: int, *, given: bool) -> bool:
     return status != 304 or given  # the length that a 200 would have had, which only the handler knows
 
 
-def refusal(error: BadRequest, date: bytes) -> tuple[bytes, bytes]:
-    """Return head and body of the last reply, to what is not served."""
-    body = f"{error.status} {reason(error.status)}: {error}\n".encode()
-    head = (
-        b"%b%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
-        % (STATUS_LINES[error.status], date, len(body))
+def plain_page(status: int, message: str) -> tuple[str, str]:
+    """Return the page for an error, a line of text, and its content type."""
+    text = f"{status} {reason(status)}"
+    return f"{text}: {message}\n" if message else f"{text}\n", "text/plain; charset=utf-8"
+
+
+def refusal(status: int, date: bytes, body: bytes, content_type: str) -> bytes:
+    """Return the last reply, to what is not served."""
+    return b"%b%b%bContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (
+        STATUS_LINES[status],
+        date,
+        encode_line("Content-Type", content_type),
+        len(body),
+        body,
     )
-    return head, body
+
+
+def interim(status: int, fields: Pairs) -> bytes:
+    """Return an interim reply.
+
+    Raises:
+        LocalProtocolError: A field is none, or would frame a body.
+
+    Source: RFC 9110 §15.2.
+    """
+    plain, said = _sort(fields)
+    if said:
+        raise LocalProtocolError(f"an interim reply has no {', '.join(sorted(said))}")
+    return b"%b%b\r\n" % (STATUS_LINES[status], b"".join(plain))
+
+
+def last_chunk(trailers: Pairs) -> bytes:
+    """Return the end of a body in chunks.
+
+    Raises:
+        LocalProtocolError: A trailer is no valid field, or one that has to be known before the body.
+
+    Source: RFC 9112 §7.1.2, RFC 9110 §6.5.1.
+    """
+    if not trailers:
+        return LAST_CHUNK
+    plain, said = _sort(trailers)
+    refused = said.keys() | (_NOT_BEHIND & {name.lower() for name, _ in trailers})
+    if refused:
+        raise LocalProtocolError(f"{', '.join(sorted(refused))} can't stand behind the body")
+    return b"0\r\n%b\r\n" % b"".join(plain)
+
+
+def switch(request: RequestHead, status: int, date: bytes, fields: Pairs) -> bytes:
+    """Return the head after which the connection carries something else.
+
+    Raises:
+        LocalProtocolError: The request has not asked for that, or a field is wrong.
+
+    Source: RFC 9110 §7.8, §15.2.2 for 101; §9.3.6 for ``CONNECT``.
+    """
+    plain, said = _sort(fields)
+    if said.keys() - {"date"}:
+        raise LocalProtocolError(f"{', '.join(sorted(said))} can't stand in a reply that ends HTTP")
+    if request.method == "CONNECT" and 200 <= status <= 299:
+        return b"%b%b%b\r\n" % (STATUS_LINES[status], date, b"".join(plain))
+    asked = request.minor and "upgrade" in _options(", ".join(request.headers.get_all("connection")))
+    if status != 101 or not asked:
+        raise LocalProtocolError(
+            f"expected 101 to a request for an upgrade, or 2xx to CONNECT; got {status} to {request.method}"
+        )
+    if not any(name.lower() == "upgrade" for name, _ in fields):
+        raise LocalProtocolError("101 needs an Upgrade field that names the protocol")
+    return b"%b%bConnection: upgrade\r\n\r\n" % (STATUS_LINES[101], b"".join(plain))
 
 
 def _sort(fields: Pairs) -> tuple[list[bytes], dict[str, str]]:
@@ -168,7 +253,11 @@ def _agree(length: int, said: str | None, *, silent: bool) -> int:
 
 
 def _says_close(connection: str) -> bool:
-    return "close" in [option.strip(" \t").lower() for option in connection.split(",")]
+    return "close" in _options(connection)
+
+
+def _options(connection: str) -> list[str]:
+    return [option.strip(" \t").lower() for option in connection.split(",")]
 
 
 def _connection_line(minor: int, said: str | None, *, keep_alive: bool) -> bytes:

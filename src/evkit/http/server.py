@@ -4,21 +4,21 @@ It binds, accepts and counts connections; what happens on one is `ServerConnecti
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from errno import EADDRNOTAVAIL, EAFNOSUPPORT
-from types import EllipsisType
 from typing import Final
 
 from evkit.core import Event, EventBase, Listener, SocketBufferEvent
 from evkit.core.net import Address, bound_socket, format_address, passive_addresses
 from evkit.http.connection import ServerConnection
 from evkit.http.errors import BadRequest
-from evkit.http.message import Request
+from evkit.http.message import Body, Request, as_body
 from evkit.http.parser import Limits
 from evkit.http.patience import Timeouts
 from evkit.http.reply import refusal
-from evkit.http.routes import Handler, Route, Routes, not_found
+from evkit.http.routes import NotAllowed, Route, as_methods
 from evkit.http.service import Service
+from evkit.http.site import Site
 
 DEFAULT_MAX_BODY: Final = 1 << 20
 """Bytes; nginx's default."""
@@ -30,7 +30,7 @@ _READ_WHEN_FULL: Final = 65536
 _FULL: Final = "too many connections; try again later"
 
 
-class Server:
+class Server(Site):
     """An HTTP/1.1 server on an event base.
 
         base = EventBase()
@@ -54,10 +54,10 @@ class Server:
     Attributes:
         listeners: What it listens on.
         connections: Its clients.
-        routes: Its handlers, by path.
         timeouts: How long a client may take.
-        max_body: As given.
         max_connections: As given; may be changed.
+
+    How it chooses the handler of a request is told by `Site`, which it is.
 
     Source: ``struct evhttp``.
     """
@@ -74,14 +74,15 @@ class Server:
     ) -> None:
         if max_connections is not None and max_connections < 0:
             raise ValueError(f"max_connections must be >= 0 or None, got {max_connections!r}")
+        super().__init__(max_body)
         self.base = base
         self.timeouts = timeouts or Timeouts()
-        self.max_body = max_body
         self.max_connections = max_connections
         self.listeners: list[Listener] = []
         self.connections: set[ServerConnection] = set()
-        self.routes = Routes(Route(not_found, max_body=max_body))
-        self._service = Service(base, self.routes, engine, limits or Limits(), self.timeouts, self._forget)
+        self._service = Service(base, self.find, engine, limits or Limits(), self.timeouts, self._forget)
+        self._allowed: frozenset[str] | None = None
+        self._changed()
         self._stopping = False
         self._stopped: list[Callable[[], object]] = []  # whom to tell
         self._grace = base.timer(self._on_grace_over)
@@ -90,7 +91,61 @@ class Server:
         where = ", ".join(listener.address for listener in self.listeners) or "nothing"
         return f"<Server on {where} connections={len(self.connections)} routes={len(self.routes)}>"
 
+    # Choosing handlers
+
+    @property
+    def allowed_methods(self) -> frozenset[str] | None:
+        """The methods that any handler gets; others are answered with 405. ``None``, the default: any.
+
+        ``GET`` brings ``HEAD`` with it. Source: ``evhttp_set_allowed_methods``, by default five, with 501 for others.
+        """
+        return self._allowed
+
+    @allowed_methods.setter
+    def allowed_methods(self, methods: Iterable[str] | None) -> None:
+        self._allowed = None if methods is None else as_methods(methods)
+        self._changed()
+
+    def find(self, request: Request) -> Route:
+        """See `Site.find`."""
+        if self._allowed is not None and request.method not in self._allowed:
+            return Route(NotAllowed(self._allowed), max_body=self.max_body)
+        return super().find(request)
+
+    def _changed(self) -> None:
+        """Look closer at each request where something but its path counts."""
+        super()._changed()
+        closer = self.virtual_hosts or self._allowed is not None or self._service.on_request is not None
+        self._service.plain = {} if closer else self.routes.plain
+
     # Hooks
+
+    @property
+    def on_request(self) -> Callable[[Request], object] | None:
+        """``on_request(request)`` when a head was read, before a handler is chosen.
+
+        It may answer: then no handler is called, and the connection ends if the request has a body. It may do so only
+        before it returns. Source: ``evhttp_set_newreqcb``.
+        """
+        return self._service.on_request
+
+    @on_request.setter
+    def on_request(self, hook: Callable[[Request], object] | None) -> None:
+        self._service.on_request = hook
+        self._changed()
+
+    @property
+    def error_page(self) -> Callable[[int, str], tuple[Body, str]] | None:
+        """``error_page(status, message)`` makes the page for an error: its body, and its content type.
+
+        For `Request.send_error` and for what is refused. The message may quote what a client has sent: escape it.
+        ``None``, the default: a line of text. Source: ``evhttp_set_errorcb``.
+        """
+        return self._service.make_error_page
+
+    @error_page.setter
+    def error_page(self, hook: Callable[[int, str], tuple[Body, str]] | None) -> None:
+        self._service.make_error_page = hook
 
     @property
     def on_complete(self) -> Callable[[Request], object] | None:
@@ -109,64 +164,6 @@ class Server:
     @on_refused.setter
     def on_refused(self, hook: Callable[[str, BadRequest], object] | None) -> None:
         self._service.on_refused = hook
-
-    # Handlers
-
-    def set_cb(
-        self,
-        path: str,
-        handler: Handler,
-        *,
-        stream: bool = False,
-        max_body: "int | EllipsisType | None" = ...,
-    ) -> None:
-        """Call ``handler(request)`` for requests whose path, percent-decoded, is ``path``.
-
-        Args:
-            path: Begins with ``/``; nothing is matched but this very path.
-            handler: Answers by ``request.send_reply`` and its kin, now or later.
-            stream: Call it as soon as the head is there, for it to ``request.receive`` the body.
-            max_body: Bytes that a body may have; ``None``: any. Left out: the server's limit, or any with ``stream``.
-
-        Raises:
-            ValueError: The path has a handler already, or is none.
-
-        Source: ``evhttp_set_cb``.
-        """
-        self.routes.add(path, self._make_route(handler, stream, max_body))
-
-    def del_cb(self, path: str) -> None:
-        """Forget the handler of ``path``. Source: ``evhttp_del_cb``.
-
-        Raises:
-            KeyError: It has none.
-        """
-        self.routes.remove(path)
-
-    def set_gencb(
-        self, handler: Handler | None, *, stream: bool = False, max_body: "int | EllipsisType | None" = ...
-    ) -> None:
-        """Call ``handler(request)`` for requests that no path was set for; ``None``: 404.
-
-        Source: ``evhttp_set_gencb``.
-        """
-        self.routes.general = self._make_route(handler or not_found, stream, max_body)
-
-    def route(
-        self, path: str, *, stream: bool = False, max_body: "int | EllipsisType | None" = ...
-    ) -> Callable[[Handler], Handler]:
-        """Make a decorator that does `set_cb`."""
-
-        def register(handler: Handler) -> Handler:
-            self.set_cb(path, handler, stream=stream, max_body=max_body)
-            return handler
-
-        return register
-
-    def _make_route(self, handler: Handler, stream: bool, max_body: "int | EllipsisType | None") -> Route:
-        if isinstance(max_body, EllipsisType):
-            max_body = None if stream else self.max_body
-        return Route(handler, stream=stream, max_body=max_body)
 
     # Listening
 
@@ -244,7 +241,8 @@ class Server:
         error = BadRequest(503, _FULL)
         self._service.refused(peer, error)
         try:
-            sock.send(b"".join(refusal(error, self._service.date.get())))
+            page, content_type = self._service.error_page(error.status, str(error))
+            sock.send(refusal(error.status, self._service.date.get(), bytes(as_body(page)), content_type))
             sock.shutdown(socket.SHUT_WR)
             sock.recv(
                 _READ_WHEN_FULL

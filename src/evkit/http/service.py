@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from evkit.core import EventBase
 from evkit.http.date import DateLine
 from evkit.http.errors import BadRequest
-from evkit.http.message import Request
+from evkit.http.message import Body, Request
 from evkit.http.parser import Engine, Limits, make_engine
 from evkit.http.patience import Timeouts
-from evkit.http.routes import Routes
+from evkit.http.reply import plain_page
+from evkit.http.routes import Route
 
 if TYPE_CHECKING:
     from evkit.http.connection import ServerConnection
@@ -23,12 +24,15 @@ class Service:
     """The shared part.
 
     Attributes:
-        routes: Handlers by path.
+        plain: Routes by target, for requests that need no closer look.
+        find: Returns the route of any other.
         timeouts: How long a client may take.
         date: The ``Date`` line.
         make_engine: Makes the parser of a connection.
+        on_request: ``on_request(request)`` may answer before any handler is asked.
         on_complete: ``on_complete(request)`` hears of each request that is over and was answered, if only in part.
         on_refused: ``on_refused(peer, error)`` hears of what was refused.
+        make_error_page: ``make_error_page(status, message)`` returns the page for an error, and its content type.
         forget: Called as ``forget(connection)`` when one has ended.
 
     Raises:
@@ -36,26 +40,50 @@ class Service:
         ImportError: It is not installed.
     """
 
-    __slots__ = ("_base", "date", "forget", "make_engine", "on_complete", "on_refused", "routes", "timeouts")
+    __slots__ = (
+        "_base",
+        "date",
+        "find",
+        "forget",
+        "make_engine",
+        "make_error_page",
+        "on_complete",
+        "on_refused",
+        "on_request",
+        "plain",
+        "timeouts",
+    )
 
     def __init__(
         self,
         base: EventBase,
-        routes: Routes,
+        find: Callable[[Request], Route],
         engine: str,
         limits: Limits,
         timeouts: Timeouts,
         forget: "Callable[[ServerConnection], object]",
     ) -> None:
         self._base = base
-        self.routes = routes
+        self.plain: dict[str, Route] = {}
+        self.find = find
         self.timeouts = timeouts
         self.date = DateLine(base)
         self.make_engine: Callable[[], Engine] = partial(make_engine, engine, limits, Request)
         self.make_engine()  # a wrong name is an error now and not with the first client
+        self.on_request: Callable[[Request], object] | None = None
+        self.make_error_page: Callable[[int, str], tuple[Body, str]] | None = None
         self.on_complete: Callable[[Request], object] | None = None
         self.on_refused: Callable[[str, BadRequest], object] | None = None
         self.forget = forget
+
+    def error_page(self, status: int, message: str) -> tuple[Body, str]:
+        """Return the page for an error, and its content type."""
+        if self.make_error_page is not None:
+            try:
+                return self.make_error_page(status, message)
+            except Exception as exception:
+                self._base.escaped(exception, self)
+        return plain_page(status, message)
 
     def report(self, request: Request) -> None:
         """Tell that a request is over."""
