@@ -159,6 +159,18 @@ class TestAdd:
         fakes.base.dispatch()
         assert sum(timeout or 0 for timeout in fakes.backend.timeouts) == 5
 
+    def test_time_out_that_is_taken_back_leaves_the_descriptor_waited_for(
+        self, base: EventBase, pair: Pair
+    ) -> None:
+        log: list[int] = []
+        event = base.event(pair[0], EV_READ, note(log))
+        event.activate(EV_TIMEOUT)
+        event.add(60)
+        assert event.pending() == EV_READ | EV_TIMEOUT
+        pair[1].send(b"x")
+        base.dispatch()
+        assert log == [EV_READ]
+
     def test_timer_without_timeout_waits_for_nothing(self, base: EventBase) -> None:
         event = base.timer(ignore)
         event.add()
@@ -405,6 +417,13 @@ class TestActivate:
         base.timer(lambda _event, _what: log.append("other")).activate(EV_TIMEOUT)
         base.dispatch()
         assert log == ["again", "other", "again"]
+
+    def test_on_a_closed_base_is_refused(self) -> None:
+        base = EventBase()
+        event = base.timer(ignore)
+        base.close()
+        with pytest.raises(LoopError, match=r"activate\(\) on an event of a closed event base"):
+            event.activate(EV_READ)
 
 
 class TestDelete:
@@ -656,3 +675,18 @@ def test_idle_time_out_starts_anew_from_the_time_of_the_pass(
     manual_base.loop(ONE_PASS)
     assert clock.monotonic() == start + 6
     assert event.deadline == start + 11
+
+
+def test_plain_event_whose_time_out_is_due_hears_of_its_descriptor_until_it_runs(fakes: FakeBase) -> None:
+    """libevent deletes it when the time-out is noticed."""
+    log: list[int] = []
+    leave = fakes.base.timer(lambda _event, _what: fakes.base.loopbreak())
+    leave.add(1)
+    event = fakes.base.event(FD, EV_READ, note(log))
+    event.add(1)
+    fakes.base.dispatch()
+    assert event.pending() == EV_READ | EV_TIMEOUT
+    fakes.backend.ready(FD, EV_READ)
+    fakes.base.dispatch()
+    assert log == [EV_READ | EV_TIMEOUT]
+    assert event.pending() == 0

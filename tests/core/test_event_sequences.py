@@ -62,7 +62,8 @@ class Model:
         )
 
     def add(self, now: float, timeout: float | None) -> None:
-        if self.waited_for and (self.persistent or not self.active):
+        taken_back = timeout is not None and self.active & EV_TIMEOUT
+        if self.waited_for and (self.persistent or taken_back or not self.active):
             self.inserted = True
         if timeout is not None:
             if self.active & EV_TIMEOUT:

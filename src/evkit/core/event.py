@@ -234,13 +234,19 @@ class Event(QueueEntry):
             queue, timeout = timeout, base.check_timeout(timeout)
         elif timeout is not None and not 0 <= timeout < NEVER:
             base.check_timeout(timeout)  # raises
-        # A one-shot event that is active is about to be deleted; libevent leaves a persistent one out, too, deaf.
-        unwanted = INSERTED if self.events & EV_PERSIST else INSERTED | ACTIVE
-        if self.events & _WAITED_FOR and not flags & unwanted:
+        if self.events & _WAITED_FOR and not flags & INSERTED and not (flags & ACTIVE and self._goes(timeout)):
             base.insert(self)
             self.flags |= INSERTED
         if timeout is not None:
             self._set_timer(timeout, queue)
+
+    def _goes(self, timeout: float | None) -> bool:
+        """Return whether the event, which is active, is deleted when it is called.
+
+        Not one that takes back the time-out that it is active for. libevent leaves that one out of its map all the
+        same, and a persistent one too; both are deaf then.
+        """
+        return not self.events & EV_PERSIST and (timeout is None or not self.result & EV_TIMEOUT)
 
     def dead(self, call: str) -> LoopError:
         """Make what is raised where nothing can come of ``call`` any more."""
@@ -328,11 +334,11 @@ class Event(QueueEntry):
             ncalls: How often to call; only events for signals are called more than once.
 
         Raises:
-            LoopError: The event was freed or finalized.
+            LoopError: The event was freed or finalized, or its base is closed.
 
         Source: ``event_active``.
         """
-        if self.flags & (ACTIVE | FINALIZING):
+        if self.flags & (ACTIVE | FINALIZING) or self.base.closed:
             self._activate_again(what, ncalls)
             return
         self.result = what
@@ -340,7 +346,7 @@ class Event(QueueEntry):
         self.base.queues.enqueue(self)
 
     def _activate_again(self, what: int, ncalls: int) -> None:
-        if self.flags & FINALIZING:
+        if self.flags & FINALIZING or self.base.closed:
             raise self.dead("activate()")
         self.result |= what
         self._add_calls(ncalls)
