@@ -67,6 +67,7 @@ class Door:
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.request: Request | None = None
+        self.ssl_object = None
 
     def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
         self.calls.append(("reply", status, body, list(fields)))

@@ -8,6 +8,7 @@ Replies are read by h11 in the client's role, which is strict and none of evkit'
 import os
 import queue
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -275,13 +276,13 @@ class Site:
             assert time.monotonic() < guard, f"waited {GUARD:g} s for {what}"
             self.turn()
 
-    def client(self, *, receive_buffer: int | None = None) -> Client:
+    def client(self, *, receive_buffer: int | None = None, port: int | None = None) -> Client:
         """Connect. A small ``receive_buffer`` makes a client that is soon full."""
         sock = socket.socket()
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:
-            sock.connect(self.address)
+            sock.connect((self.address[0], port or self.address[1]))
         except OSError:
             sock.close()
             raise
@@ -332,14 +333,20 @@ def chunked(
 class Served:
     """What a thread with a server tells."""
 
-    def __init__(self, address: tuple[str, int], log: list[tuple[str, str, int]]) -> None:
+    def __init__(self, address: tuple[str, int], log: list[tuple[str, str, int]], scheme: str) -> None:
         self.address = address
-        self.url = f"http://{address[0]}:{address[1]}"
+        self.url = f"{scheme}://{address[0]}:{address[1]}"
         self.log = log
 
 
 @contextmanager
-def served(set_up: Callable[[Server], object], engine: str = "native", **options: Any) -> Iterator[Served]:
+def served(
+    set_up: Callable[[Server], object],
+    engine: str = "native",
+    *,
+    tls: ssl.SSLContext | None = None,
+    **options: Any,
+) -> Iterator[Served]:
     """Run a server in a thread of its own, for peers that block. ``log`` gets (method, target, status)."""
     started: queue.Queue[tuple[EventBase, str]] = queue.Queue()
     log: list[tuple[str, str, int]] = []
@@ -351,7 +358,7 @@ def served(set_up: Callable[[Server], object], engine: str = "native", **options
             server = Server(base, engine=engine, **options)
             server.on_complete = lambda done: log.append((done.method, done.target, done.status))
             set_up(server)
-            started.put((base, server.bind("127.0.0.1", 0).address))
+            started.put((base, server.bind("127.0.0.1", 0, tls=tls).address))
             base.dispatch()
             server.close()
 
@@ -360,7 +367,7 @@ def served(set_up: Callable[[Server], object], engine: str = "native", **options
     base, where = started.get(timeout=GUARD)
     host, _, port = where.rpartition(":")
     try:
-        yield Served((host, int(port)), log)
+        yield Served((host, int(port)), log, "http" if tls is None else "https")
     finally:
         base.call_soon_threadsafe(base.loopbreak)
         thread.join(GUARD)

@@ -1,6 +1,7 @@
 """The time-outs of a server, with a clock that the test moves: no test here takes longer than its traffic."""
 
 import socket
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -176,7 +177,7 @@ def test_a_body_that_stalls_is_408(engine: str, coding: str) -> None:
 
 @both_engines
 def test_a_body_that_moves_on_may_take_its_time(engine: str) -> None:
-    with Timed(engine) as timed:
+    with Timed(engine, replace(TIMEOUTS, body_rate=None)) as timed:
         timed.server.set_gencb(echo)
         client = timed.client()
         client.send(request("POST", "/", "Content-Length: 5"))
@@ -184,6 +185,79 @@ def test_a_body_that_moves_on_may_take_its_time(engine: str) -> None:
             timed.wait(29)
             client.send(bytes([byte]))
         assert client.reply().body == b"abcde"
+
+
+@both_engines
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_body_that_trickles_in_is_408(engine: str, stream: bool) -> None:
+    """30 s, and one more for each 500 bytes that are waited for."""
+    with Timed(engine) as timed:
+        timed.server.set_gencb(
+            (lambda asked: asked.receive(lambda *_: None, echo)) if stream else echo, stream=stream
+        )
+        client = timed.client()
+        client.send(request("POST", "/", "Content-Length: 100000") + b"ab")
+        timed.wait(20)
+        client.send(bytes(2500))
+        for _ in range(2):
+            timed.wait(7)
+            client.send(b"x")
+            assert client.silence()
+        timed.wait(1.5)
+        reply = client.reply()
+        assert (reply.status, reply.get("connection")) == (408, "close")
+        assert b"too slowly" in reply.body
+
+
+def test_a_body_that_is_paused_has_all_its_time_again() -> None:
+    asked: list[Request] = []
+
+    def handler(request: Request) -> None:
+        asked.append(request)
+        request.receive(lambda *_: None, echo)
+
+    with Timed() as timed:
+        timed.server.set_gencb(handler, stream=True)
+        client = timed.client()
+        client.send(request("POST", "/", "Content-Length: 3") + b"a")
+        timed.wait(29)
+        asked[0].pause()
+        timed.wait(100)
+        asked[0].resume()
+        timed.wait(29)
+        client.send(b"bc")
+        assert client.reply().status == 200
+
+
+class TestLife:
+    def test_reply_after_it_is_the_last(self) -> None:
+        with Timed(timeouts=replace(TIMEOUTS, life=100)) as timed:
+            timed.server.set_gencb(echo)
+            client = timed.client()
+            assert client.ask(get()).get("connection") is None
+            timed.wait(60)
+            assert client.ask(get()).get("connection") is None
+            timed.wait(60)
+            assert client.ask(get()).get("connection") == "close"
+            client.finish()
+            assert client.rest() == b""
+
+    def test_number_of_requests(self) -> None:
+        with Site(max_requests=3) as site:
+            site.server.set_gencb(echo)
+            client = site.client()
+            client.send(get() * 5)
+            assert [client.reply().get("connection") for _ in range(3)] == [None, None, "close"]
+            client.finish()
+            assert client.rest() == b""
+            assert len(site.completed) == 3
+
+    def test_none_is_any_number(self) -> None:
+        with Site(max_requests=None, timeouts=replace(TIMEOUTS, life=None)) as site:
+            site.server.set_gencb(echo)
+            client = site.client()
+            for _ in range(20):
+                assert client.ask(get()).get("connection") is None
 
 
 @both_engines
@@ -388,7 +462,9 @@ def test_no_second_reply_while_the_last_one_waits_for_its_reader(engine: str) ->
 
 
 def test_none_is_for_ever() -> None:
-    timeouts = Timeouts(first_byte=None, header=None, body=None, write=None, keep_alive=None, linger=None)
+    timeouts = Timeouts(
+        first_byte=None, header=None, body=None, write=None, keep_alive=None, linger=None, life=None
+    )
     with Timed(timeouts=timeouts) as timed:
         timed.server.set_gencb(echo)
         new, idle, half, body, refused = (timed.client() for _ in range(5))

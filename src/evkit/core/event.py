@@ -234,7 +234,11 @@ class Event(QueueEntry):
             queue, timeout = timeout, base.check_timeout(timeout)
         elif timeout is not None and not 0 <= timeout < NEVER:
             base.check_timeout(timeout)  # raises
-        if self.events & _WAITED_FOR and not flags & INSERTED and not (flags & ACTIVE and self._goes(timeout)):
+        if (
+            self.events & _WAITED_FOR
+            and not flags & INSERTED
+            and not (flags & ACTIVE and self._goes(timeout))
+        ):
             base.insert(self)
             self.flags |= INSERTED
         if timeout is not None:

@@ -8,6 +8,7 @@ heads and bodies are understood by the engine, replies written by `evkit.http.re
 from typing import Final
 
 from evkit.core import (
+    BEV_EVENT_CONNECTED,
     BEV_EVENT_EOF,
     BEV_EVENT_READING,
     BEV_EVENT_TIMEOUT,
@@ -15,7 +16,6 @@ from evkit.core import (
     Buffer,
     BufferEvent,
     Event,
-    SocketBufferEvent,
 )
 from evkit.errors import LocalProtocolError
 from evkit.http.body import BodyReader
@@ -65,16 +65,18 @@ class ServerConnection:
         "_engine",
         "_exchange",
         "_farewell",
+        "_last_at",
         "_patience",
         "_reading",
         "_replier",
+        "_requests_left",
         "_service",
         "_turn",
         "bev",
         "peer",
     )
 
-    def __init__(self, service: Service, bev: SocketBufferEvent, peer: str) -> None:
+    def __init__(self, service: Service, bev: BufferEvent, peer: str) -> None:
         self.bev = bev
         self.peer = peer
         self._service = service
@@ -84,6 +86,8 @@ class ServerConnection:
         self._farewell: Farewell | None = None
         self._reading = False  # _on_read is at work further up: it goes on by itself
         self._turn: Event | None = None  # goes on when others had theirs
+        self._last_at = service.last_request_at()
+        self._requests_left = service.max_requests
         self._patience = Patience(bev, service.timeouts)
         bev.on_close = self._on_closed
         bev.set_callbacks(read=self._on_read, event=self._on_event)
@@ -139,6 +143,8 @@ class ServerConnection:
         elif step is Step.REST_OF_HEAD:
             if self._patience.phase is not _HEAD:
                 self._patience.await_head(self._on_deadline)
+        elif step is Step.REST_OF_BODY:
+            self._patience.await_body(self._on_look)
         elif step is Step.TURN:
             self._let_others()
         elif step is _AWAIT_ROOM:
@@ -182,8 +188,12 @@ class ServerConnection:
         base = self.bev.base
         request.connection = self._replier
         request.peer = self.peer
-        request.started_at = base.pass_time or base.now()
-        self._exchange.request = request
+        request.started_at = now = base.pass_time or base.now()
+        exchange = self._exchange
+        exchange.request = request
+        self._requests_left -= 1
+        if now >= self._last_at or not self._requests_left:
+            exchange.persists = False
         route = self._service.plain.get(request.target)
         if route is None:
             route = self._find_route(request)
@@ -287,7 +297,9 @@ class ServerConnection:
         request, body = exchange.request, exchange.body
         assert request is not None
         assert body is not None
+        waiting = source.length
         complete = body.read(source)
+        self._patience.body_came(waiting - source.length)
         if complete:
             exchange.body_complete()
             self._patience.enter(_IDLE)
@@ -415,6 +427,10 @@ class ServerConnection:
     def _on_deadline(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         self._refuse(BadRequest(408, "the head of the request took too long"))
 
+    def _on_look(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        if self._patience.body_is_slow():
+            self._refuse(BadRequest(408, "the body of the request came too slowly"))
+
     def _on_no_reply(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         request = self._exchange.request
         if (
@@ -427,7 +443,7 @@ class ServerConnection:
             self._silent()
         elif what & BEV_EVENT_EOF:
             self._client_ended()
-        else:
+        elif not what & BEV_EVENT_CONNECTED:  # the end of a TLS handshake
             self.close()
 
     def _silent(self) -> None:

@@ -8,13 +8,7 @@ nothing of requests.
 from collections.abc import Callable
 from typing import Final
 
-from evkit.core import (
-    BEV_EVENT_EOF,
-    EV_READ,
-    BufferEvent,
-    Event,
-    SocketBufferEvent,
-)
+from evkit.core import BEV_EVENT_EOF, EV_READ, BufferEvent, Event
 
 _MAX_DISCARDED: Final = 1 << 24
 """Bytes that a client may still send."""
@@ -37,7 +31,7 @@ class Farewell:
 
     def __init__(
         self,
-        bev: SocketBufferEvent,
+        bev: BufferEvent,
         close: Callable[[], object],
         linger: float | None,
         *,

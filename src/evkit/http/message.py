@@ -5,7 +5,7 @@ client has gone still takes a reply and drops it, so that a handler that answers
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
 from evkit.core import Buffer, BufferEvent
@@ -13,12 +13,19 @@ from evkit.errors import LocalProtocolError
 from evkit.http.fields import Fields, as_pairs
 from evkit.http.parser.contract import RequestHead
 
+if TYPE_CHECKING:
+    import ssl
+
 Body = bytes | bytearray | memoryview | str | Buffer
 """What a reply's body may be: ``str`` goes out as UTF-8, a `Buffer` is emptied, with its files and references."""
 
 
 class ReplyDoor(Protocol):
     """What a request needs of its connection."""
+
+    @property
+    def ssl_object(self) -> "ssl.SSLObject | None":
+        """What the connection has agreed on, under TLS."""
 
     def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
         """Send a whole reply."""
@@ -166,6 +173,11 @@ class Request(RequestHead):
     def query(self) -> str:
         """The query of the target, as sent and without ``?``; empty for none. Source: ``evhttp_uri_get_query``."""
         return self.target.partition("?")[2]
+
+    @property
+    def ssl_object(self) -> "ssl.SSLObject | None":
+        """What the connection has agreed on: ``getpeercert()`` and the like. ``None`` without TLS, or a client."""
+        return None if self.connection is None else self.connection.ssl_object
 
     @property
     def gone(self) -> bool:

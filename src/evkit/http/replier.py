@@ -5,9 +5,9 @@ Knows nothing of reading.
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from evkit.core import Buffer, BufferEvent, SocketBufferEvent
+from evkit.core import Buffer, BufferEvent
 from evkit.errors import LocalProtocolError
 from evkit.http.errors import BadRequest
 from evkit.http.exchange import Exchange
@@ -26,6 +26,9 @@ from evkit.http.reply import (
     switch,
 )
 from evkit.http.service import Service
+
+if TYPE_CHECKING:
+    import ssl
 
 Drained = tuple[Request, Callable[[], object]]
 """A callback that waits for the output to be empty, and the request that it was given with."""
@@ -106,7 +109,7 @@ class Replier:
 
     __slots__ = ("_bev", "_date", "_drained", "_exchange", "_pieces", "_reader", "_service")
 
-    def __init__(self, bev: SocketBufferEvent, exchange: Exchange, service: Service, reader: Reader) -> None:
+    def __init__(self, bev: BufferEvent, exchange: Exchange, service: Service, reader: Reader) -> None:
         self._bev = bev
         self._exchange = exchange
         self._service = service
@@ -116,6 +119,11 @@ class Replier:
         self._drained: list[Drained] | None = None  # whom to tell when the output is empty
 
     # See ReplyDoor
+
+    @property
+    def ssl_object(self) -> "ssl.SSLObject | None":
+        """What the connection has agreed on, under TLS."""
+        return getattr(self._bev, "ssl_object", None)
 
     def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
         """Send a whole reply."""

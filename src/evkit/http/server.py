@@ -1,33 +1,37 @@
 """`Server`: where requests come in, which handler each gets, and what a client may cost.
 
-It binds, accepts and counts connections; what happens on one is `ServerConnection`'s. Knows nothing of bytes.
+It puts the parts together, and stops them. What happens on a connection is `ServerConnection`'s business, how clients
+come in `Reception`'s, which handler a request gets `Site`'s. Knows nothing of bytes.
 """
 
 import socket
 from collections.abc import Callable, Iterable
-from errno import EADDRNOTAVAIL, EAFNOSUPPORT
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from evkit.core import Event, EventBase, Listener, SocketBufferEvent
-from evkit.core.net import Address, bound_socket, format_address, passive_addresses
+from evkit.core import BufferEvent, Event, EventBase, Listener
+from evkit.core.net import bound_socket
 from evkit.http.connection import ServerConnection
+from evkit.http.crowd import Crowd
 from evkit.http.errors import BadRequest
-from evkit.http.message import Body, Request, as_body
+from evkit.http.message import Body, Request
 from evkit.http.parser import Limits
 from evkit.http.patience import Timeouts
-from evkit.http.reply import refusal
+from evkit.http.reception import MakeBufferEvent, Reception
 from evkit.http.routes import NotAllowed, Route, as_methods
 from evkit.http.service import Service
 from evkit.http.site import Site
+
+if TYPE_CHECKING:
+    import ssl
 
 DEFAULT_MAX_BODY: Final = 1 << 20
 """Bytes; nginx's default."""
 DEFAULT_MAX_CONNECTIONS: Final = 16384
 """More than a process may usually open, few enough for 100 MiB of memory."""
+DEFAULT_MAX_REQUESTS: Final = 10_000
+"""Ten times nginx's ``keepalive_requests``: accepting costs a client next to nothing then."""
 DEFAULT_GRACE: Final = 10.0
 """Seconds."""
-_READ_WHEN_FULL: Final = 65536
-_FULL: Final = "too many connections; try again later"
 
 
 class Server(Site):
@@ -50,12 +54,14 @@ class Server(Site):
         timeouts: How long a client may take.
         max_body: Bytes that a request's body may have where its route says nothing else.
         max_connections: Clients at once; one more gets 503. ``None``: as many as there are descriptors.
+        max_connections_per_address: Clients at once from one address, or from one IPv6 network of 64 bits, as one
+            customer has; one more gets 503. ``None``: no limit, for there may be a proxy. Clients on unix sockets have
+            no address.
+        max_requests: Requests on one connection; the reply to the last ends it. ``None``: any number.
 
     Attributes:
-        listeners: What it listens on.
         connections: Its clients.
         timeouts: How long a client may take.
-        max_connections: As given; may be changed.
 
     How it chooses the handler of a request is told by `Site`, which it is.
 
@@ -71,16 +77,27 @@ class Server(Site):
         timeouts: Timeouts | None = None,
         max_body: int | None = DEFAULT_MAX_BODY,
         max_connections: int | None = DEFAULT_MAX_CONNECTIONS,
+        max_connections_per_address: int | None = None,
+        max_requests: int | None = DEFAULT_MAX_REQUESTS,
     ) -> None:
-        if max_connections is not None and max_connections < 0:
-            raise ValueError(f"max_connections must be >= 0 or None, got {max_connections!r}")
+        _check_count("max_connections", max_connections, 0)
+        _check_count("max_connections_per_address", max_connections_per_address, 1)
+        _check_count("max_requests", max_requests, 1)
         super().__init__(max_body)
         self.base = base
         self.timeouts = timeouts or Timeouts()
-        self.max_connections = max_connections
-        self.listeners: list[Listener] = []
         self.connections: set[ServerConnection] = set()
-        self._service = Service(base, self.find, engine, limits or Limits(), self.timeouts, self._forget)
+        self._service = Service(
+            base, self.find, engine, limits or Limits(), self.timeouts, max_requests, self._forget
+        )
+        self._reception = Reception(
+            base,
+            self._service,
+            self._admit,
+            self.connections.__len__,
+            most=max_connections,
+            crowd=None if max_connections_per_address is None else Crowd(max_connections_per_address),
+        )
         self._allowed: frozenset[str] | None = None
         self._changed()
         self._stopping = False
@@ -167,89 +184,85 @@ class Server(Site):
 
     # Listening
 
-    def bind(self, host: str, port: int) -> Listener:
+    @property
+    def listeners(self) -> list[Listener]:
+        """What it listens on."""
+        return self._reception.listeners
+
+    @property
+    def max_connections(self) -> int | None:
+        """Clients at once; may be changed."""
+        return self._reception.most
+
+    @max_connections.setter
+    def max_connections(self, most: int | None) -> None:
+        _check_count("max_connections", most, 0)
+        self._reception.most = most
+
+    @property
+    def make_bufferevent(self) -> MakeBufferEvent | None:
+        """``make_bufferevent(base, sock)`` makes the buffered connection of an accepted socket, which it owns then.
+
+        Under TLS it makes the one below. ``None``, the default: a `SocketBufferEvent`. Rate limits, for one, are set
+        here. Source: ``evhttp_set_bevcb``, ``evhttp_bound_set_bevcb``.
+        """
+        return self._reception.make_bufferevent
+
+    @make_bufferevent.setter
+    def make_bufferevent(self, make: MakeBufferEvent | None) -> None:
+        self._reception.make_bufferevent = make
+
+    def bind(
+        self, host: str, port: int, *, tls: "ssl.SSLContext | None" = None, reuseable_port: bool = False
+    ) -> Listener:
         """Listen on a host and a port.
 
         Args:
             host: An address, or a name that is looked up now; all its addresses are bound. Empty: all addresses.
             port: 0: any free one, the same for all addresses; see ``listener.address``.
+            tls: The context of a server, for HTTPS; what it says counts for connections that come from now on.
+            reuseable_port: Share the port with other processes, among which the system deals out clients.
 
         Returns:
             The first listener.
 
         Raises:
             OSError: An address is in use, or not allowed, or none is here. Nothing was bound.
+            ValueError: ``tls`` is for clients.
 
         Source: ``evhttp_bind_socket_with_handle``.
         """
-        first = len(self.listeners)
-        try:
-            missing = self._bind_all(host, port)
-        except BaseException:
-            for listener in self.listeners[first:]:
-                listener.close()
-            del self.listeners[first:]
-            raise
-        if len(self.listeners) == first:
-            raise missing or OSError(f"{host!r} has no addresses")
-        return self.listeners[first]
+        return self._reception.bind(host, port, tls, reuseable_port=reuseable_port)
 
-    def _bind_all(self, host: str, port: int) -> OSError | None:
-        """Listen on each address that is this machine's; return why one of them is not."""
-        missing: OSError | None = None
-        for address in passive_addresses(host, port):
-            try:
-                # On "::" IPv6 alone, as 0.0.0.0 is among the addresses of "all".
-                listener = self.accept(bound_socket(_with_port(address, port), ipv6_only=True))
-            except OSError as error:
-                if error.errno not in (EAFNOSUPPORT, EADDRNOTAVAIL):
-                    raise
-                missing = error  # a machine without IPv6 still has a localhost
-            else:
-                port = listener.port  # where any would do, the first one's serves all
-        return missing
-
-    def bind_unix(self, path: str) -> Listener:
+    def bind_unix(
+        self, path: str, *, mode: int | None = None, tls: "ssl.SSLContext | None" = None
+    ) -> Listener:
         """Listen on a unix socket; its file is removed with the listener.
+
+        Args:
+            path: Of the socket.
+            mode: Its file's permissions, as ``0o660``; ``None``: what the umask leaves.
+            tls: As for `bind`.
 
         Raises:
             OSError: The path is taken, or not allowed.
         """
-        return self.accept(bound_socket(path))
+        return self._reception.accept(bound_socket(path, mode=mode), tls)
 
-    def accept(self, sock: socket.socket) -> Listener:
+    def accept(self, sock: socket.socket, *, tls: "ssl.SSLContext | None" = None) -> Listener:
         """Accept connections on a bound socket, which the server owns from now on.
+
+        Args:
+            sock: One that is bound, and may listen: that of a `Listener`, of a parent process or of systemd (see
+                `inherited_sockets`).
+            tls: As for `bind`.
 
         Source: ``evhttp_accept_socket_with_handle``.
         """
-        try:
-            listener = Listener(self.base, self._on_accept, sock)
-        except BaseException:
-            sock.close()
-            raise
-        self.listeners.append(listener)
-        return listener
+        return self._reception.accept(sock, tls)
 
-    def _on_accept(self, listener: Listener, sock: socket.socket, address: object) -> None:  # noqa: ARG002
-        peer = format_address(address)
-        if self.max_connections is not None and len(self.connections) >= self.max_connections:
-            self._turn_away(sock, peer)
-            return
-        self.connections.add(ServerConnection(self._service, SocketBufferEvent(self.base, sock), peer))
-
-    def _turn_away(self, sock: socket.socket, peer: str) -> None:
-        error = BadRequest(503, _FULL)
-        self._service.refused(peer, error)
-        try:
-            page, content_type = self._service.error_page(error.status, str(error))
-            sock.send(refusal(error.status, self._service.date.get(), bytes(as_body(page)), content_type))
-            sock.shutdown(socket.SHUT_WR)
-            sock.recv(
-                _READ_WHEN_FULL
-            )  # bytes that nobody has read would reset the connection, and the 503 with it
-        except OSError:
-            pass  # it has gone, or has not said anything yet
-        sock.close()
+    def _admit(self, bev: BufferEvent, peer: str) -> None:
+        self.connections.add(ServerConnection(self._service, bev, peer))
 
     # Stopping
 
@@ -266,9 +279,7 @@ class Server(Site):
         """
         if grace is not None and not 0 <= grace < float("inf"):
             raise ValueError(f"grace must be a number of seconds >= 0 or None, got {grace!r}")
-        for listener in self.listeners:
-            listener.close()
-        self.listeners.clear()
+        self._reception.close()
         if stopped is not None:
             self._stopped.append(stopped)
         self._stopping = True
@@ -288,6 +299,7 @@ class Server(Site):
     def _forget(self, connection: ServerConnection) -> None:
         """Hear that a connection has ended."""
         self.connections.discard(connection)
+        self._reception.left(connection.peer)
         if self._stopping and not self.connections:
             self._finish_stop()
 
@@ -306,6 +318,6 @@ class Server(Site):
                 self.base.escaped(exception, self)
 
 
-def _with_port(address: Address, port: int) -> Address:
-    assert isinstance(address, tuple)  # hosts have no paths
-    return (address[0], port, *address[2:])
+def _check_count(name: str, count: int | None, least: int) -> None:
+    if count is not None and count < least:
+        raise ValueError(f"{name} must be >= {least} or None, got {count!r}")

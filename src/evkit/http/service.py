@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from evkit.core import EventBase
@@ -27,6 +28,7 @@ class Service:
         plain: Routes by target, for requests that need no closer look.
         find: Returns the route of any other.
         timeouts: How long a client may take.
+        max_requests: How many a connection may have; 0: any number.
         date: The ``Date`` line.
         make_engine: Makes the parser of a connection.
         on_request: ``on_request(request)`` may answer before any handler is asked.
@@ -47,6 +49,7 @@ class Service:
         "forget",
         "make_engine",
         "make_error_page",
+        "max_requests",
         "on_complete",
         "on_refused",
         "on_request",
@@ -61,12 +64,14 @@ class Service:
         engine: str,
         limits: Limits,
         timeouts: Timeouts,
+        max_requests: int | None,
         forget: "Callable[[ServerConnection], object]",
     ) -> None:
         self._base = base
         self.plain: dict[str, Route] = {}
         self.find = find
         self.timeouts = timeouts
+        self.max_requests = max_requests or 0
         self.date = DateLine(base)
         self.make_engine: Callable[[], Engine] = partial(make_engine, engine, limits, Request)
         self.make_engine()  # a wrong name is an error now and not with the first client
@@ -75,6 +80,11 @@ class Service:
         self.on_complete: Callable[[Request], object] | None = None
         self.on_refused: Callable[[str, BadRequest], object] | None = None
         self.forget = forget
+
+    def last_request_at(self) -> float:
+        """Return when a connection that begins now has its last request, on the base's monotonic clock."""
+        life = self.timeouts.life
+        return inf if life is None else self._base.now() + life
 
     def error_page(self, status: int, message: str) -> tuple[Body, str]:
         """Return the page for an error, and its content type."""
