@@ -1,8 +1,8 @@
 """Handlers and a connection that write down what they are told, for whatever tests the server or parts of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from evkit.core import Buffer, BufferEvent
+from evkit.core import Buffer, BufferEvent, EventBase
 from evkit.http.connection import ServerConnection
 from evkit.http.fields import Fields
 from evkit.http.message import Body, Request
@@ -101,5 +101,15 @@ class Door:
     def resume_body(self) -> None:
         self.calls.append(("resume",))
 
+    def stream(self, pieces: Iterable[Body]) -> None:
+        self.calls.append(("stream", list(pieces)))
+
     def abort(self) -> None:
         self.calls.append(("abort",))
+
+    def fail(self, request: Request, exception: Exception) -> None:
+        self.calls.append(("fail", request, exception))
+
+    @property
+    def base(self) -> EventBase:
+        raise NotImplementedError

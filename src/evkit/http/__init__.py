@@ -11,6 +11,7 @@ from evkit.http.patience import Timeouts
 from evkit.http.routes import Handler
 from evkit.http.server import Server
 from evkit.http.static import StaticFiles
+from evkit.http.threaded import allow_threads, in_threads
 from evkit.http.uri import Uri, parse_query, uri_decode, uri_encode
 
 __all__ = [
@@ -23,7 +24,9 @@ __all__ = [
     "StaticFiles",
     "Timeouts",
     "Uri",
+    "allow_threads",
     "engines",
+    "in_threads",
     "make_engine",
     "parse_query",
     "uri_decode",

@@ -4,11 +4,11 @@ It knows its head, its body and its reply's progress; how bytes travel is its co
 client has gone still takes a reply and drops it, so that a handler that answers late need not ask first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
-from evkit.core import Buffer, BufferEvent
+from evkit.core import Buffer, BufferEvent, EventBase
 from evkit.errors import LocalProtocolError
 from evkit.http.fields import Fields, as_pairs
 from evkit.http.parser.contract import RequestHead
@@ -22,6 +22,10 @@ Body = bytes | bytearray | memoryview | str | Buffer
 
 class ReplyDoor(Protocol):
     """What a request needs of its connection."""
+
+    @property
+    def base(self) -> EventBase:
+        """The event base that the connection runs on."""
 
     @property
     def ssl_object(self) -> "ssl.SSLObject | None":
@@ -57,8 +61,14 @@ class ReplyDoor(Protocol):
     def resume_body(self) -> None:
         """The receiver wants more of it."""
 
+    def stream(self, pieces: "Iterable[Body]") -> None:
+        """Send the pieces of a reply that has begun, and its end."""
+
     def abort(self) -> None:
         """Close the connection."""
+
+    def fail(self, request: "Request", exception: Exception) -> None:
+        """Tell of an exception, and answer 500 where there is no answer yet."""
 
 
 class BodyReceiver:
@@ -177,7 +187,8 @@ class Request(RequestHead):
     @property
     def ssl_object(self) -> "ssl.SSLObject | None":
         """What the connection has agreed on: ``getpeercert()`` and the like. ``None`` without TLS, or a client."""
-        return None if self.connection is None else self.connection.ssl_object
+        door = self.connection
+        return None if door is None else door.ssl_object
 
     @property
     def gone(self) -> bool:
@@ -204,8 +215,9 @@ class Request(RequestHead):
         if self.receiver is not None:
             raise LocalProtocolError("receive() was called before for this request")
         self.receiver = BodyReceiver(on_data, on_end)
-        if self.connection is not None:
-            self.connection.invite_body()
+        door = self.connection
+        if door is not None:
+            door.invite_body()
 
     def pause(self) -> None:
         """Take no more of the body for now; `receive` came before.
@@ -219,8 +231,9 @@ class Request(RequestHead):
         receiver = self._receiver("pause()")
         if not receiver.paused:
             receiver.paused = True
-            if self.connection is not None:
-                self.connection.pause_body()
+            door = self.connection
+            if door is not None:
+                door.pause_body()
 
     def resume(self) -> None:
         """Take the body again after `pause`; pieces may be delivered before this returns.
@@ -231,8 +244,9 @@ class Request(RequestHead):
         receiver = self._receiver("resume()")
         if receiver.paused:
             receiver.paused = False
-            if self.connection is not None:
-                self.connection.resume_body()
+            door = self.connection
+            if door is not None:
+                door.resume_body()
 
     def _receiver(self, call: str) -> BodyReceiver:
         if self.receiver is None:
@@ -260,8 +274,9 @@ class Request(RequestHead):
             raise ValueError(f"expected an interim status, 102 to 199, got {status}")
         if self.status:
             raise LocalProtocolError(f"an interim reply comes before the reply, which was {self.status}")
-        if self.connection is not None and self.minor:
-            self.connection.inform(status, headers)
+        door = self.connection
+        if door is not None and self.minor:
+            door.inform(status, headers)
 
     def send_reply(self, status: int, body: Body = b"", headers: Fields = ()) -> None:
         """Answer. ``Date``, ``Content-Length`` and ``Connection`` are set by themselves.
@@ -278,8 +293,9 @@ class Request(RequestHead):
         """
         if self.status or not 200 <= status <= 999:
             self._check_reply(status)
-        if self.connection is not None:
-            self.connection.reply(status, body if type(body) is bytes else as_body(body), headers)
+        door = self.connection
+        if door is not None:
+            door.reply(status, body if type(body) is bytes else as_body(body), headers)
         elif isinstance(body, Buffer):
             body.clear()
 
@@ -296,8 +312,9 @@ class Request(RequestHead):
 
         Source: ``evhttp_send_error``, which also ends the connection.
         """
-        if self.connection is not None:
-            body, content_type = self.connection.error_page(status, message)
+        door = self.connection
+        if door is not None:
+            body, content_type = door.error_page(status, message)
             self.send_reply(status, body, [("Content-Type", content_type), *as_pairs(headers)])
         else:
             self.send_reply(status)
@@ -311,8 +328,9 @@ class Request(RequestHead):
         Source: ``evhttp_send_reply_start``.
         """
         self._check_reply(status)
-        if self.connection is not None:
-            self.connection.start_reply(status, headers)
+        door = self.connection
+        if door is not None:
+            door.start_reply(status, headers)
 
     def send_reply_chunk(self, data: Body, drained: Callable[[], object] | None = None) -> None:
         """Send a piece of the answer; an empty one is nothing.
@@ -326,10 +344,31 @@ class Request(RequestHead):
 
         Source: ``evhttp_send_reply_chunk_with_cb``.
         """
-        if self.connection is not None:
-            self.connection.send_piece(as_body(data), drained)
+        door = self.connection
+        if door is not None:
+            door.send_piece(as_body(data), drained)
         elif isinstance(data, Buffer):
             data.clear()
+
+    def send_stream(self, status: int, pieces: "Iterable[Body]", headers: Fields = ()) -> None:
+        """Answer with what an iterator gives, piece by piece, no faster than the client takes it.
+
+        Args:
+            status: 200 to 999.
+            pieces: Asked for the next piece when there is room for it; in the loop's thread, so it must not block. A
+                generator is closed when the client goes. What it raises goes to the base's exception handler and cuts
+                the reply off.
+            headers: Pairs of ``str``; a ``Content-Length`` that they tell must be right.
+
+        Raises:
+            LocalProtocolError: As `send_reply`.
+
+        evhttp has none.
+        """
+        self.send_reply_start(status, headers)
+        door = self.connection
+        if door is not None:
+            door.stream(pieces)
 
     def send_reply_end(self, trailers: Fields = ()) -> None:
         """End the answer.
@@ -344,8 +383,9 @@ class Request(RequestHead):
 
         Source: ``evhttp_send_reply_end``.
         """
-        if self.connection is not None:
-            self.connection.end_reply(trailers)
+        door = self.connection
+        if door is not None:
+            door.end_reply(trailers)
 
     def take_over(self, status: int = 101, headers: Fields = ()) -> BufferEvent:
         """Answer, and take the connection over: what follows is no HTTP.
@@ -363,14 +403,16 @@ class Request(RequestHead):
 
         Source: RFC 9110 §7.8, §9.3.6. evhttp has none.
         """
-        if self.status or self.connection is None:
+        door = self.connection
+        if self.status or door is None:
             raise LocalProtocolError("take_over() on a request that was answered, or whose client has gone")
-        return self.connection.take_over(status, headers)
+        return door.take_over(status, headers)
 
     def abort(self) -> None:
         """Close the connection without the reply, or the rest of it. `on_close` is called."""
-        if self.connection is not None:
-            self.connection.abort()
+        door = self.connection
+        if door is not None:
+            door.abort()
 
     def _check_reply(self, status: int) -> None:
         if self.status and not self.aborted:

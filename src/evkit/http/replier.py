@@ -4,10 +4,10 @@ How a reply is framed is decided in `evkit.http.reply`, what a reply in pieces s
 Knows nothing of reading.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from evkit.core import Buffer, BufferEvent
+from evkit.core import Buffer, BufferEvent, EventBase
 from evkit.errors import LocalProtocolError
 from evkit.http.errors import BadRequest
 from evkit.http.exchange import Exchange
@@ -26,6 +26,7 @@ from evkit.http.reply import (
     switch,
 )
 from evkit.http.service import Service
+from evkit.http.stream import Stream
 
 if TYPE_CHECKING:
     import ssl
@@ -107,7 +108,7 @@ class Replier:
         reader: The other half.
     """
 
-    __slots__ = ("_bev", "_date", "_drained", "_exchange", "_pieces", "_reader", "_service")
+    __slots__ = ("_bev", "_date", "_drained", "_exchange", "_pieces", "_reader", "_service", "_stream")
 
     def __init__(self, bev: BufferEvent, exchange: Exchange, service: Service, reader: Reader) -> None:
         self._bev = bev
@@ -116,9 +117,15 @@ class Replier:
         self._date = service.date
         self._reader: Reader = reader
         self._pieces: PiecewiseReply | None = None  # while the reply is in pieces
+        self._stream: Stream | None = None  # where they come from, if from an iterator
         self._drained: list[Drained] | None = None  # whom to tell when the output is empty
 
     # See ReplyDoor
+
+    @property
+    def base(self) -> EventBase:
+        """The event base that the connection runs on."""
+        return self._bev.base
 
     @property
     def ssl_object(self) -> "ssl.SSLObject | None":
@@ -185,7 +192,7 @@ class Replier:
         request, pieces = self._exchange.request, self._started()
         assert request is not None
         last = last_chunk(as_pairs(trailers))
-        self._pieces = None
+        self._pieces = self._stream = None
         try:
             pieces.end(last)
         except LocalProtocolError:
@@ -193,6 +200,13 @@ class Replier:
             raise
         self._exchange.finish(keep_alive=pieces.framing.keep_alive)
         self._reader.finished(request)
+
+    def stream(self, pieces: Iterable[Body]) -> None:
+        """Send the pieces of a reply that has begun, and its end."""
+        request = self._exchange.request
+        assert request is not None
+        self._stream = Stream(request, self, pieces)
+        self._stream.go_on()
 
     def inform(self, status: int, fields: Fields) -> None:
         """Send an interim reply."""
@@ -232,6 +246,10 @@ class Replier:
         """Close the connection."""
         self._reader.close()
 
+    def fail(self, request: Request, exception: Exception) -> None:
+        """Tell of an exception, and answer 500 where there is no answer yet."""
+        self._reader.handler_failed(request, exception)
+
     def _started(self) -> PiecewiseReply:
         if self._pieces is None:
             raise LocalProtocolError(
@@ -255,6 +273,9 @@ class Replier:
     def abandon(self) -> None:
         """The reply under way does not go on."""
         self._pieces = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
 
     def close(self) -> None:
         """The connection is closed. No cycle is left, so that both halves are freed when they are let go."""
