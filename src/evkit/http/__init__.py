@@ -4,6 +4,7 @@ Imports no third-party package; the ``h11`` engine does when it is asked for.
 """
 
 from evkit.http.errors import BadRequest
+from evkit.http.forwarded import Client, Proxies
 from evkit.http.headers import Headers
 from evkit.http.message import Request
 from evkit.http.parser import Limits, engines, make_engine
@@ -16,9 +17,11 @@ from evkit.http.uri import Uri, parse_query, uri_decode, uri_encode
 
 __all__ = [
     "BadRequest",
+    "Client",
     "Handler",
     "Headers",
     "Limits",
+    "Proxies",
     "Request",
     "Server",
     "StaticFiles",

@@ -53,6 +53,7 @@ class ServerConnection:
         service: What it shares with the others.
         bev: The buffered connection.
         peer: The client's address, as text.
+        proxy: The address of who is connected here, where that is a proxy that has told ``peer``.
 
     Attributes:
         bev: The buffered connection.
@@ -67,6 +68,7 @@ class ServerConnection:
         "_farewell",
         "_last_at",
         "_patience",
+        "_proxies",
         "_reading",
         "_replier",
         "_requests_left",
@@ -76,7 +78,7 @@ class ServerConnection:
         "peer",
     )
 
-    def __init__(self, service: Service, bev: BufferEvent, peer: str) -> None:
+    def __init__(self, service: Service, bev: BufferEvent, peer: str, proxy: str = "") -> None:
         self.bev = bev
         self.peer = peer
         self._service = service
@@ -88,6 +90,8 @@ class ServerConnection:
         self._turn: Event | None = None  # goes on when others had theirs
         self._last_at = service.last_request_at()
         self._requests_left = service.max_requests
+        proxies = service.proxies
+        self._proxies = proxies if proxies is not None and proxies.trusts(proxy or peer) else None
         self._patience = Patience(bev, service.timeouts)
         bev.on_close = self._on_closed
         bev.set_callbacks(read=self._on_read, event=self._on_event)
@@ -191,6 +195,8 @@ class ServerConnection:
         request.started_at = now = base.pass_time or base.now()
         exchange = self._exchange
         exchange.request = request
+        if self._proxies is not None:
+            request.proxied = self._proxies.client_of(self.peer, request.headers)
         self._requests_left -= 1
         if now >= self._last_at or not self._requests_left:
             exchange.persists = False

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from evkit.core import Buffer, BufferEvent, EventBase
 from evkit.errors import LocalProtocolError
 from evkit.http.fields import Fields, as_pairs
+from evkit.http.forwarded import Client
 from evkit.http.parser.contract import RequestHead
 
 if TYPE_CHECKING:
@@ -91,7 +92,10 @@ class Request(RequestHead):
 
     Attributes:
         connection: Where it came from; ``None`` when there is no client to answer any more.
-        peer: The client's address, ``"192.0.2.1:51234"``, ``"[::1]:51234"``, ``"unix:"``.
+        peer: Who is connected, ``"192.0.2.1:51234"``, ``"[::1]:51234"``, ``"unix:"``; where the connection began with a
+            PROXY header, whom that names.
+        proxied: What trusted proxies say of the client in header fields; ``None``: there are none. See `client`,
+            `scheme` and `url`, which heed it.
         started_at: When its head was read, on the base's monotonic clock: see `EventBase.now`.
         body: The body, whole; empty where the handler was registered with ``stream=True``.
         trailers: The trailer fields of a chunked body, never merged into `headers`.
@@ -111,6 +115,7 @@ class Request(RequestHead):
         "connection",
         "on_close",
         "peer",
+        "proxied",
         "receiver",
         "reply_size",
         "started_at",
@@ -140,6 +145,7 @@ class Request(RequestHead):
         self._fields = raw
         self.connection: ReplyDoor | None = None
         self.peer = ""
+        self.proxied: Client | None = None
         self.started_at = 0.0
         self.body = b""
         self.trailers: Sequence[tuple[str, str]] = ()
@@ -183,6 +189,32 @@ class Request(RequestHead):
     def query(self) -> str:
         """The query of the target, as sent and without ``?``; empty for none. Source: ``evhttp_uri_get_query``."""
         return self.target.partition("?")[2]
+
+    @property
+    def client(self) -> str:
+        """The client's address: `peer`, or where that is a trusted proxy, whom it names; see `Client.address`."""
+        return self.peer if self.proxied is None else self.proxied.address
+
+    @property
+    def scheme(self) -> str:
+        """How the client asked: ``"https"`` or ``"http"``; good until the reply is complete."""
+        if self.proxied is not None and self.proxied.scheme is not None:
+            return self.proxied.scheme
+        return "http" if self.ssl_object is None else "https"
+
+    @property
+    def url(self) -> str:
+        """What the client asked for, whole, as ``http://host/path``; good until the reply is complete.
+
+        The host is empty where an HTTP/1.0 client names none. For ``CONNECT`` it is the target alone.
+
+        Source: RFC 9112 §3.3.
+        """
+        target = self.target
+        if target[0] not in "/*":
+            return target
+        told = None if self.proxied is None else self.proxied.host
+        return f"{self.scheme}://{told or self.host or ''}{'' if target == '*' else target}"
 
     @property
     def ssl_object(self) -> "ssl.SSLObject | None":

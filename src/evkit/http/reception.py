@@ -8,26 +8,41 @@ import socket
 from collections.abc import Callable
 from errno import EADDRNOTAVAIL, EAFNOSUPPORT
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from evkit.core import BufferEvent, EventBase, Listener, SocketBufferEvent
+from evkit.core import EV_READ, BufferEvent, EventBase, Listener, SocketBufferEvent
 from evkit.core.net import Address, bound_socket, format_address, passive_addresses
+from evkit.errors import RemoteProtocolError
+from evkit.http.arrival import Arrival
 from evkit.http.crowd import Crowd
 from evkit.http.errors import BadRequest
 from evkit.http.message import as_body
+from evkit.http.proxy_protocol import ProxyHeader
 from evkit.http.reply import refusal
 from evkit.http.service import Service
 
 if TYPE_CHECKING:
     import ssl
 
-Admit = Callable[[BufferEvent, str], object]
-"""``admit(bev, peer)`` serves HTTP on a buffered connection."""
+Admit = Callable[[BufferEvent, str, str], object]
+"""``admit(bev, peer, proxy)`` serves HTTP to ``peer``, for which ``proxy`` may be speaking: who is connected here."""
 MakeBufferEvent = Callable[[EventBase, socket.socket], BufferEvent]
 
 _READ_WHEN_FULL: Final = 65536
 _FULL: Final = "too many connections; try again later"
 _CROWDED: Final = "too many connections from this address; try again later"
+
+
+class Entrance(NamedTuple):
+    """How clients come in by a listener.
+
+    Attributes:
+        context: For TLS; ``None``: none.
+        proxied: Whether a PROXY header comes first.
+    """
+
+    context: "ssl.SSLContext | None" = None
+    proxied: bool = False
 
 
 class Reception:
@@ -43,8 +58,9 @@ class Reception:
 
     Attributes:
         listeners: What it listens on.
+        arrivals: Clients whose proxy has not said yet who they are, and where their connection comes in.
         most: As given; may be changed.
-        make_bufferevent: Makes the buffered connection of a socket; ``None``: what TLS or its absence asks for.
+        make_bufferevent: Makes the buffered connection of a socket; ``None``: a `SocketBufferEvent` it is.
     """
 
     def __init__(
@@ -65,14 +81,13 @@ class Reception:
         self.most = most
         self.make_bufferevent: MakeBufferEvent | None = None
         self.listeners: list[Listener] = []
+        self.arrivals: dict[Arrival, tuple[Entrance, str]] = {}
 
-    def bind(
-        self, host: str, port: int, context: "ssl.SSLContext | None", *, reuseable_port: bool
-    ) -> Listener:
+    def bind(self, host: str, port: int, entrance: Entrance, *, reuseable_port: bool) -> Listener:
         """Listen on all addresses of a host, or on none; see `Server.bind`."""
         first = len(self.listeners)
         try:
-            missing = self._bind_all(host, port, context, reuseable_port=reuseable_port)
+            missing = self._bind_all(host, port, entrance, reuseable_port=reuseable_port)
         except BaseException:
             for listener in self.listeners[first:]:
                 listener.close()
@@ -82,16 +97,14 @@ class Reception:
             raise missing or OSError(f"{host!r} has no addresses")
         return self.listeners[first]
 
-    def _bind_all(
-        self, host: str, port: int, context: "ssl.SSLContext | None", *, reuseable_port: bool
-    ) -> OSError | None:
+    def _bind_all(self, host: str, port: int, entrance: Entrance, *, reuseable_port: bool) -> OSError | None:
         """Listen on each address that is this machine's; return why one of them is not."""
         missing: OSError | None = None
         for address in passive_addresses(host, port):
             try:
                 # On "::" IPv6 alone, as 0.0.0.0 is among the addresses of "all".
                 sock = bound_socket(_with_port(address, port), ipv6_only=True, reuseable_port=reuseable_port)
-                listener = self.accept(sock, context)
+                listener = self.accept(sock, entrance)
             except OSError as error:
                 if error.errno not in (EAFNOSUPPORT, EADDRNOTAVAIL):
                     raise
@@ -100,23 +113,33 @@ class Reception:
                 port = listener.port  # where any would do, the first one's serves all
         return missing
 
-    def accept(self, sock: socket.socket, context: "ssl.SSLContext | None") -> Listener:
+    def accept(self, sock: socket.socket, entrance: Entrance) -> Listener:
         """Accept connections on a bound socket, which is the listener's from now on."""
         try:
-            if context is not None:
-                _check_server_side(context)
-            listener = Listener(self._base, partial(self._on_accept, context), sock)
+            self._check(entrance)
+            listener = Listener(self._base, partial(self._on_accept, entrance), sock)
         except BaseException:
             sock.close()
             raise
         self.listeners.append(listener)
         return listener
 
+    def _check(self, entrance: Entrance) -> None:
+        """Refuse what no connection could be made of, before one comes."""
+        if entrance.proxied and self._service.proxies is None:
+            raise ValueError("proxy_protocol=True needs Server(proxies=…): whom to believe")
+        if entrance.context is not None:
+            from evkit.core.bufferevent.tls_session import TLSSession
+
+            TLSSession(entrance.context, server_side=True, server_hostname=None, resumed=None)
+
     def close(self) -> None:
         """Accept nothing more."""
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
+        for arrival in tuple(self.arrivals):
+            arrival.bev.close()
 
     def left(self, peer: str) -> None:
         """Hear that a client who was let in has gone."""
@@ -124,32 +147,66 @@ class Reception:
             self._crowd.leave(peer)
 
     def _on_accept(
-        self, context: "ssl.SSLContext | None", _listener: Listener, sock: socket.socket, address: object
+        self, entrance: Entrance, _listener: Listener, sock: socket.socket, address: object
     ) -> None:
         peer = format_address(address)
-        if self.most is not None and self._count() >= self.most:
-            self._turn_away(sock, peer, _FULL, secure=context is not None)
+        if self.most is not None and self._count() + len(self.arrivals) >= self.most:
+            self._turn_away(sock, peer, _FULL, secure=entrance.context is not None)
+        elif entrance.proxied:
+            self._await_header(sock, entrance, peer)
         elif self._crowd is not None and not self._crowd.enter(peer):
-            self._turn_away(sock, peer, _CROWDED, secure=context is not None)
+            self._turn_away(sock, peer, _CROWDED, secure=entrance.context is not None)
         else:
             try:
-                bev = self._connect(sock, context)
+                bev = self._connect(sock)
             except BaseException:  # of a program's own
                 self.left(peer)
                 raise
-            self._admit(bev, peer)
+            self._let_in(bev, entrance.context, peer, peer)
 
-    def _connect(self, sock: socket.socket, context: "ssl.SSLContext | None") -> BufferEvent:
+    def _connect(self, sock: socket.socket) -> BufferEvent:
         if self.make_bufferevent is not None:
-            below = self.make_bufferevent(self._base, sock)
-        else:
-            below = SocketBufferEvent(self._base, sock)
-        if context is None:
-            return below
-        from evkit.core import TLSBufferEvent  # the module ssl takes its time to load
+            return self.make_bufferevent(self._base, sock)
+        return SocketBufferEvent(self._base, sock)
 
-        handshake = self._service.timeouts.handshake
-        return TLSBufferEvent(below, context, server_side=True, handshake_timeout=handshake)
+    def _let_in(self, bev: BufferEvent, context: "ssl.SSLContext | None", peer: str, proxy: str) -> None:
+        """Serve a client, over TLS where there is a ``context``; what has come already is read."""
+        if context is not None:
+            from evkit.core import TLSBufferEvent  # the module ssl takes its time to load
+
+            handshake = self._service.timeouts.handshake
+            bev = TLSBufferEvent(bev, context, server_side=True, handshake_timeout=handshake)
+        self._admit(bev, peer, proxy)
+
+    # Through a proxy
+
+    def _await_header(self, sock: socket.socket, entrance: Entrance, proxy: str) -> None:
+        proxies = self._service.proxies
+        if proxies is None or not proxies.trusts(proxy):
+            self._service.refused(proxy, BadRequest(403, "a PROXY header from who is no trusted proxy"))
+            sock.close()
+            return
+        arrival = Arrival(
+            self._connect(sock), self._service.timeouts.handshake, self._arrived, self._not_arrived
+        )
+        self.arrivals[arrival] = entrance, proxy
+
+    def _arrived(self, arrival: Arrival, header: ProxyHeader) -> None:
+        entrance, proxy = self.arrivals.pop(arrival)
+        bev = arrival.bev
+        peer = proxy if header.source is None else format_address(header.source)
+        if self._crowd is not None and not self._crowd.enter(peer):
+            self._service.refused(peer, BadRequest(503, _CROWDED))
+            bev.close()
+            return
+        self._let_in(bev, entrance.context, peer, proxy)
+        if entrance.context is None and bev.input:
+            bev.trigger(EV_READ)
+
+    def _not_arrived(self, arrival: Arrival, error: RemoteProtocolError | None) -> None:
+        _, proxy = self.arrivals.pop(arrival)
+        if error is not None:
+            self._service.refused(proxy, BadRequest(400, str(error)))
 
     def _turn_away(self, sock: socket.socket, peer: str, why: str, *, secure: bool) -> None:
         """Say 503 and close; over TLS nothing can be said that costs nothing."""
@@ -166,13 +223,6 @@ class Reception:
         except OSError:
             pass  # it has gone, or has not said anything yet
         sock.close()
-
-
-def _check_server_side(context: "ssl.SSLContext") -> None:
-    """Refuse what no connection could be made of, before one comes."""
-    from evkit.core.bufferevent.tls_session import TLSSession
-
-    TLSSession(context, server_side=True, server_hostname=None, resumed=None)
 
 
 def _with_port(address: Address, port: int) -> Address:

@@ -13,10 +13,11 @@ from evkit.core.net import bound_socket
 from evkit.http.connection import ServerConnection
 from evkit.http.crowd import Crowd
 from evkit.http.errors import BadRequest
+from evkit.http.forwarded import Proxies
 from evkit.http.message import Body, Request
 from evkit.http.parser import Limits
 from evkit.http.patience import Timeouts
-from evkit.http.reception import MakeBufferEvent, Reception
+from evkit.http.reception import Entrance, MakeBufferEvent, Reception
 from evkit.http.routes import NotAllowed, Route, as_methods
 from evkit.http.service import Service
 from evkit.http.site import Site
@@ -58,6 +59,7 @@ class Server(Site):
             customer has; one more gets 503. ``None``: no limit, for there may be a proxy. Clients on unix sockets have
             no address.
         max_requests: Requests on one connection; the reply to the last ends it. ``None``: any number.
+        proxies: Whom to believe who the client is: see `Request.client`. ``None``: nobody.
 
     Attributes:
         connections: Its clients.
@@ -79,6 +81,7 @@ class Server(Site):
         max_connections: int | None = DEFAULT_MAX_CONNECTIONS,
         max_connections_per_address: int | None = None,
         max_requests: int | None = DEFAULT_MAX_REQUESTS,
+        proxies: Proxies | None = None,
     ) -> None:
         _check_count("max_connections", max_connections, 0)
         _check_count("max_connections_per_address", max_connections_per_address, 1)
@@ -88,7 +91,7 @@ class Server(Site):
         self.timeouts = timeouts or Timeouts()
         self.connections: set[ServerConnection] = set()
         self._service = Service(
-            base, self.find, engine, limits or Limits(), self.timeouts, max_requests, self._forget
+            base, self.find, engine, limits or Limits(), self.timeouts, max_requests, proxies, self._forget
         )
         self._reception = Reception(
             base,
@@ -213,7 +216,13 @@ class Server(Site):
         self._reception.make_bufferevent = make
 
     def bind(
-        self, host: str, port: int, *, tls: "ssl.SSLContext | None" = None, reuseable_port: bool = False
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: "ssl.SSLContext | None" = None,
+        proxy_protocol: bool = False,
+        reuseable_port: bool = False,
     ) -> Listener:
         """Listen on a host and a port.
 
@@ -221,6 +230,8 @@ class Server(Site):
             host: An address, or a name that is looked up now; all its addresses are bound. Empty: all addresses.
             port: 0: any free one, the same for all addresses; see ``listener.address``.
             tls: The context of a server, for HTTPS; what it says counts for connections that come from now on.
+            proxy_protocol: Connections begin with a PROXY header, of version 1 or 2, from one of the server's
+                ``proxies``; others are closed.
             reuseable_port: Share the port with other processes, among which the system deals out clients.
 
         Returns:
@@ -228,14 +239,19 @@ class Server(Site):
 
         Raises:
             OSError: An address is in use, or not allowed, or none is here. Nothing was bound.
-            ValueError: ``tls`` is for clients.
+            ValueError: ``tls`` is for clients, or the server has no ``proxies`` for ``proxy_protocol``.
 
         Source: ``evhttp_bind_socket_with_handle``.
         """
-        return self._reception.bind(host, port, tls, reuseable_port=reuseable_port)
+        return self._reception.bind(host, port, Entrance(tls, proxy_protocol), reuseable_port=reuseable_port)
 
     def bind_unix(
-        self, path: str, *, mode: int | None = None, tls: "ssl.SSLContext | None" = None
+        self,
+        path: str,
+        *,
+        mode: int | None = None,
+        tls: "ssl.SSLContext | None" = None,
+        proxy_protocol: bool = False,
     ) -> Listener:
         """Listen on a unix socket; its file is removed with the listener.
 
@@ -243,26 +259,30 @@ class Server(Site):
             path: Of the socket.
             mode: Its file's permissions, as ``0o660``; ``None``: what the umask leaves.
             tls: As for `bind`.
+            proxy_protocol: Likewise.
 
         Raises:
             OSError: The path is taken, or not allowed.
         """
-        return self._reception.accept(bound_socket(path, mode=mode), tls)
+        return self._reception.accept(bound_socket(path, mode=mode), Entrance(tls, proxy_protocol))
 
-    def accept(self, sock: socket.socket, *, tls: "ssl.SSLContext | None" = None) -> Listener:
+    def accept(
+        self, sock: socket.socket, *, tls: "ssl.SSLContext | None" = None, proxy_protocol: bool = False
+    ) -> Listener:
         """Accept connections on a bound socket, which the server owns from now on.
 
         Args:
             sock: One that is bound, and may listen: that of a `Listener`, of a parent process or of systemd (see
                 `inherited_sockets`).
             tls: As for `bind`.
+            proxy_protocol: Likewise.
 
         Source: ``evhttp_accept_socket_with_handle``.
         """
-        return self._reception.accept(sock, tls)
+        return self._reception.accept(sock, Entrance(tls, proxy_protocol))
 
-    def _admit(self, bev: BufferEvent, peer: str) -> None:
-        self.connections.add(ServerConnection(self._service, bev, peer))
+    def _admit(self, bev: BufferEvent, peer: str, proxy: str) -> None:
+        self.connections.add(ServerConnection(self._service, bev, peer, proxy))
 
     # Stopping
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from evkit.core import EventBase
 from evkit.http.date import DateLine
 from evkit.http.errors import BadRequest
+from evkit.http.forwarded import Proxies
 from evkit.http.message import Body, Request
 from evkit.http.parser import Engine, Limits, make_engine
 from evkit.http.patience import Timeouts
@@ -28,6 +29,7 @@ class Service:
         plain: Routes by target, for requests that need no closer look.
         find: Returns the route of any other.
         timeouts: How long a client may take.
+        proxies: Whom to believe who the client is; ``None``: nobody.
         max_requests: How many a connection may have; 0: any number.
         date: The ``Date`` line.
         make_engine: Makes the parser of a connection.
@@ -54,6 +56,7 @@ class Service:
         "on_refused",
         "on_request",
         "plain",
+        "proxies",
         "timeouts",
     )
 
@@ -65,6 +68,7 @@ class Service:
         limits: Limits,
         timeouts: Timeouts,
         max_requests: int | None,
+        proxies: Proxies | None,
         forget: "Callable[[ServerConnection], object]",
     ) -> None:
         self._base = base
@@ -72,6 +76,7 @@ class Service:
         self.find = find
         self.timeouts = timeouts
         self.max_requests = max_requests or 0
+        self.proxies = proxies
         self.date = DateLine(base)
         self.make_engine: Callable[[], Engine] = partial(make_engine, engine, limits, Request)
         self.make_engine()  # a wrong name is an error now and not with the first client
