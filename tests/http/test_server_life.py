@@ -45,6 +45,72 @@ def test_a_longer_grace_later_changes_nothing() -> None:
         assert later.closed == later.requests
 
 
+class TestDrain:
+    def test_who_waits_may_ask_once_more(self) -> None:
+        clock = ManualClock()
+        with Site(clock=clock) as site:
+            site.server.set_gencb(echo)
+            idle, new, half = site.client(), site.client(), site.client()
+            assert idle.ask(get()).get("connection") is None
+            half.send(get()[:9])
+            told: list[bool] = []
+            site.server.stop(None, lambda: told.append(True), drain=5)
+            clock.advance(4)
+            site.settle()
+            for client, sent in ((idle, get()), (new, get()), (half, get()[9:])):
+                reply = client.ask(sent)
+                assert (reply.status, reply.get("connection")) == (200, "close")
+                client.finish()
+                assert client.rest() == b""
+            assert told == [True]
+
+    def test_who_does_not_is_closed(self) -> None:
+        clock = ManualClock()
+        with Site(clock=clock) as site:
+            site.server.set_gencb(echo)
+            idle, new = site.client(), site.client()
+            idle.ask(get())
+            site.server.stop(None, drain=5)
+            clock.advance(4.9)
+            assert idle.silence()
+            assert new.silence()
+            clock.advance(0.2)
+            assert idle.rest() == new.rest() == b""
+            site.connected(0)
+
+    def test_reply_under_way_is_the_last(self) -> None:
+        with Site() as site:
+            later = Later()
+            site.server.set_gencb(later)
+            client = site.client()
+            client.send(get() + get())
+            site.server.stop(None, drain=5)
+            later.requests[0].send_reply(200)
+            assert client.reply().get("connection") == "close"
+            client.finish()
+            assert client.rest() == b""
+            assert len(later.requests) == 1
+
+    def test_second_stop_ends_it(self) -> None:
+        with Site() as site:
+            site.server.set_gencb(echo)
+            client = site.client()
+            client.ask(get())
+            site.server.stop(None, drain=5)
+            assert client.silence()
+            site.server.stop(None)
+            client.finish()
+            assert client.rest() == b""
+            site.connected(0)
+
+    def test_no_time(self) -> None:
+        with Site() as site:
+            for wrong in (-1, float("inf"), float("nan")):
+                with pytest.raises(ValueError, match="drain must be"):
+                    site.server.stop(drain=wrong)
+            site.serves()
+
+
 def test_who_fails_when_told_of_the_end_keeps_nobody_else_from_being_told() -> None:
     with Site() as site:
         later = Later()

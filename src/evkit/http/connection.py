@@ -388,9 +388,17 @@ class ServerConnection:
         )
         self._farewell.begin()
 
-    def stop(self) -> None:
-        """Take no further request: close when the reply that is due, if any, is sent and taken."""
+    def stop(self, drain: float = 0.0) -> None:
+        """Take no further request: close when the reply that is due, if any, is sent and taken.
+
+        Args:
+            drain: Seconds in which a client that waits for no reply may send one request more, perhaps on its way now.
+        """
         exchange = self._exchange
+        if drain and exchange.request is None and not exchange.last:
+            exchange.persists = False
+            self._patience.await_last(drain)
+            return
         exchange.end()
         if exchange.request is None:
             self._close_when_sent()

@@ -159,6 +159,14 @@ class Patience:
         if self._bev.read_timeout != read:
             self._bev.set_timeouts(read=read, write=timeouts.write)
 
+    def await_last(self, seconds: float) -> None:
+        """Wait so long for a request, if one has not begun to come."""
+        if self.phase in (Phase.FIRST_BYTE, Phase.IDLE):
+            read = self._bev.read_timeout
+            self._bev.set_timeouts(
+                read=seconds if read is None else min(read, seconds), write=self._timeouts.write
+            )
+
     def free(self) -> None:
         """Let go of the deadline, and of what it is for."""
         self._pace = None

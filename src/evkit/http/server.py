@@ -286,25 +286,36 @@ class Server(Site):
 
     # Stopping
 
-    def stop(self, grace: float | None = DEFAULT_GRACE, stopped: Callable[[], object] | None = None) -> None:
+    def stop(
+        self,
+        grace: float | None = DEFAULT_GRACE,
+        stopped: Callable[[], object] | None = None,
+        *,
+        drain: float = 0.0,
+    ) -> None:
         """Stop: accept nothing more, finish what is in flight, then close.
 
         Args:
             grace: Seconds that replies may still take; then their connections are closed. ``None``: no limit. Where
                 this is called again, the shortest holds.
             stopped: Called without arguments when the last connection is gone.
+            drain: Seconds in which each client that waits for no reply may send one request more, whose reply says
+                ``Connection: close``. Otherwise they are closed at once, and one whose request is on its way has lost
+                it. For servers behind a proxy, and those that others take over from.
 
         Raises:
-            ValueError: ``grace`` is no time. Nothing was stopped.
+            ValueError: ``grace`` or ``drain`` is no time. Nothing was stopped.
         """
         if grace is not None and not 0 <= grace < float("inf"):
             raise ValueError(f"grace must be a number of seconds >= 0 or None, got {grace!r}")
+        if not 0 <= drain < float("inf"):
+            raise ValueError(f"drain must be a number of seconds >= 0, got {drain!r}")
         self._reception.close()
         if stopped is not None:
             self._stopped.append(stopped)
         self._stopping = True
         for connection in tuple(self.connections):
-            connection.stop()
+            connection.stop(drain)
         if not self.connections:
             self._finish_stop()
         elif grace is not None and self.base.now() + grace < self._grace.deadline:
