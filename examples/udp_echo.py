@@ -17,8 +17,9 @@ def on_receive(endpoint: DatagramEndpoint, data: bytes, address: Address) -> Non
 
 
 def on_error(_endpoint: DatagramEndpoint, error: TransportError, address: Address | None) -> None:
-    """Tell of an answer that could not be sent; the next one is not concerned."""
-    print(f"{format_address(address)}: {error}", flush=True)
+    """Tell of an answer that could not be sent, or of what went wrong otherwise; the next one is not concerned."""
+    place = "" if address is None else f"{format_address(address)}: "
+    print(f"{place}{error}", flush=True)
 
 
 def main() -> None:

@@ -4,7 +4,15 @@ from collections.abc import Callable
 
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import BufferEvent
-from evkit.core.flags import BEV_EVENT_EOF, BEV_EVENT_READING, EV_READ, EVLOOP_NONBLOCK, EVLOOP_ONCE, bev_bits
+from evkit.core.flags import (
+    BEV_EVENT_EOF,
+    BEV_EVENT_READING,
+    EV_READ,
+    EVLOOP_NONBLOCK,
+    EVLOOP_ONCE,
+    bev_bits,
+    event_bits,
+)
 
 
 class Below(BufferEvent):
@@ -74,6 +82,41 @@ class Below(BufferEvent):
 
     def _close_transport(self) -> None:
         pass
+
+
+class Noted(BufferEvent):
+    """A transport that carries nothing, and notes in ``log`` what it is told."""
+
+    __slots__ = ("flushes", "log")
+
+    def __init__(self, base: EventBase) -> None:
+        self.log: list[str] = []
+        self.flushes = 0
+        super().__init__(base)
+
+    def _start(self, events: int) -> None:
+        if events:
+            self.log.append(f"start {event_bits(events)}")
+
+    def _stop(self, events: int) -> None:
+        self.log.append(f"stop {event_bits(events)}")
+
+    def _adjust_timeouts(self) -> None:
+        self.log.append("adjust")
+
+    def _close_transport(self) -> None:
+        self.log.append("close")
+
+    def flush_output(self) -> None:
+        self.flushes += 1
+        self._flush_queued = False
+
+    def arrive(self, data: bytes) -> None:
+        self.input.feed(data)
+
+    def take_log(self) -> list[str]:
+        log, self.log = self.log, []
+        return log
 
 
 class Ear:

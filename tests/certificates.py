@@ -3,6 +3,7 @@
 import shutil
 import ssl
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -54,9 +55,9 @@ class Certificates:
         (folder / "serial").write_text("01")
         self._self_signed("ca", "evkit test CA")
         self._self_signed("self-signed", "localhost", "DNS:localhost")
-        self._signed("server", "localhost", "DNS:localhost,IP:127.0.0.1", [])
-        self._signed("client", "a client", "DNS:client", [])
-        self._signed("expired", "localhost", "DNS:localhost", _DATES)
+        self.signed("server", "localhost", "DNS:localhost,IP:127.0.0.1")
+        self.signed("client", "a client", "DNS:client")
+        self.signed("expired", "localhost", "DNS:localhost", _DATES)
 
     def path(self, name: str) -> str:
         return str(self.folder / f"{name}.pem")
@@ -88,7 +89,8 @@ class Certificates:
         self._run("req", "-x509", *self._new_key(name), "-out", self.path(name), *extensions)
         self._add_key(name)
 
-    def _signed(self, name: str, common: str, names: str, dates: list[str]) -> None:
+    def signed(self, name: str, common: str, names: str, dates: Sequence[str] = ()) -> None:
+        """Make a certificate for ``names``: ``DNS:…`` and ``IP:…``, with commas."""
         request = str(self.folder / f"{name}.csr")
         wishes = ["-subj", f"/CN={common}", "-addext", f"subjectAltName={names}"]
         self._run("req", "-new", *self._new_key(name), "-out", request, *wishes)

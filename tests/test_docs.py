@@ -1,11 +1,17 @@
 """What a machine can check of the documentation: names, defaults and links are right, samples compile and run."""
 
+import builtins
 import importlib
 import importlib.util
+import inspect
 import re
+import shlex
+import shutil
+import socket
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +19,33 @@ from typing import NamedTuple
 import pytest
 
 import evkit
-from evkit import EventBase
+import evkit.http
+import evkit.testing
+from evkit import (
+    Buffer,
+    DatagramEndpoint,
+    Event,
+    EventBase,
+    EventBaseThread,
+    Framed,
+    Future,
+    Listener,
+    PairBufferEvent,
+    RateLimitGroup,
+    SocketBufferEvent,
+    TLSBufferEvent,
+    Watcher,
+)
+from evkit.core.buffer import DEFAULT_MAX_READ
+from evkit.core.buffer.chain import COALESCE
+from evkit.core.buffer.flow import MAX_IOVEC
+from evkit.core.bufferevent.layer_output import DEFAULT_WRITE_HIGH
 from evkit.core.bufferevent.socket import DEFAULT_MAX_SINGLE_READ
-from evkit.core.listener import DEFAULT_BACKLOG
+from evkit.core.bufferevent.tls import DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_SHUTDOWN_TIMEOUT
+from evkit.core.datagram import DEFAULT_MAX_QUEUE
+from evkit.core.framing import DEFAULT_MAX_LINE, DEFAULT_MAX_MESSAGE
+from evkit.core.listener import _PAUSE
+from evkit.core.piping import DEFAULT_HIGH
 from evkit.http import Limits, Server, Timeouts, connection, exchange, farewell
 from evkit.http.server import DEFAULT_MAX_BODY, DEFAULT_MAX_CONNECTIONS
 from running import PATIENCE
@@ -158,12 +188,143 @@ def test_default_time_out(field: Field[float]) -> None:
         ("http.md", "pipelined requests", connection._MAX_INPUT),
         ("http.md", "does not read", exchange.MAX_OUTPUT),
         ("http.md", "after the last reply |", farewell._MAX_DISCARDED),
-        ("core.md", "`max_single_read`", DEFAULT_MAX_SINGLE_READ),
-        ("core.md", "`backlog`", DEFAULT_BACKLOG),
+        ("connections.md", "`max_single_read`", DEFAULT_MAX_SINGLE_READ),
+        ("connections.md", "`LineFraming(", DEFAULT_MAX_LINE),
+        ("connections.md", "`LengthFraming(", DEFAULT_MAX_MESSAGE),
+        ("connections.md", "`high`", DEFAULT_HIGH),
+        ("tls.md", "`handshake_timeout`", DEFAULT_HANDSHAKE_TIMEOUT),
     ],
 )
 def test_other_default(page: str, setting: str, default: int) -> None:
     assert default_beside(page, setting) == default
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("buffers.md", f"takes at most; {DEFAULT_MAX_READ:,} bytes"),
+        ("buffers.md", f"at most {COALESCE:,} bytes"),
+        ("buffers.md", f"up to {MAX_IOVEC} pieces"),
+        ("performance.md", f"up to {COALESCE:,} bytes"),
+        ("connections.md", f"When {DEFAULT_WRITE_HIGH // 1024} KiB wait"),
+        ("connections.md", f"`max_queue`, {DEFAULT_MAX_QUEUE // 1024} KiB"),
+        ("connections.md", f"pauses for {_PAUSE:g} s"),
+        ("tls.md", f"waits for the peer's, {DEFAULT_SHUTDOWN_TIMEOUT:g} s at most"),
+    ],
+)
+def test_number_in_the_text(page: str, words: str) -> None:
+    assert words in (ROOT / "docs" / page).read_text("utf-8")
+
+
+# The tables of options
+
+
+def options(page: str, heading: str) -> dict[str, list[str]]:
+    """Return the rows of the first table with defaults below a heading: option to its other cells."""
+    text = (ROOT / "docs" / page).read_text("utf-8").partition(f"## {heading}\n")[2]
+    table = text.partition("| option | default |")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {cells[0].strip("`"): cells[1:] for cells in rows}
+
+
+def keywords(function: Callable[..., object]) -> dict[str, object]:
+    """Return the keyword-only parameters and their defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+
+def as_told(default: object) -> str:
+    """Write a default as the tables do."""
+    if default is None:
+        return "none"
+    return f"`{default}`" if isinstance(default, bool) else f"{default:,}"
+
+
+def test_options_of_listeners() -> None:
+    bind, constructor = keywords(Listener.bind), keywords(Listener.__init__)
+    assert constructor.items() <= bind.items()
+    told = {option: cells[:2] for option, cells in options("connections.md", "Listeners").items()}
+    assert told == {
+        option: [as_told(default), "both" if option in constructor else "`bind`"]
+        for option, default in bind.items()
+    }
+
+
+def test_options_of_tls() -> None:
+    told = {option: cells[0] for option, cells in options("tls.md", "Making one").items()}
+    del told["context"]
+    expected = {option: as_told(default) for option, default in keywords(TLSBufferEvent.__init__).items()}
+    assert told == expected | {"handshake_timeout": f"{DEFAULT_HANDSHAKE_TIMEOUT:g} s"}
+
+
+def test_options_of_pipe_and_connect_host() -> None:
+    assert options("connections.md", "Pipes").keys() == keywords(evkit.pipe).keys()
+    named = keywords(SocketBufferEvent.connect_host)
+    assert options("connections.md", "Host names").keys() == named.keys()
+    assert named["family"] == socket.AF_UNSPEC
+
+
+# Names in the text
+
+_ATTRIBUTE = re.compile(r"^([a-z]+)\.([a-z]\w*)")
+_CLASS = re.compile(r"^[A-Z][A-Za-z]+[a-z][A-Za-z]*\b")
+_GUIDES = ["core", "buffers", "connections", "tls", "threads", "testing", "performance", "tour"]
+_SPOKEN_OF: dict[str, tuple[object, ...]] = {
+    "backend": (evkit.testing.FakeBackend,),
+    "base": (EventBase,),
+    "bev": (SocketBufferEvent, PairBufferEvent, TLSBufferEvent),
+    "buffer": (Buffer,),
+    "clock": (evkit.testing.ManualClock,),
+    "context": (ssl.SSLContext,),
+    "endpoint": (DatagramEndpoint,),
+    "event": (Event,),
+    "framed": (Framed,),
+    "future": (Future,),
+    "group": (RateLimitGroup,),
+    "listener": (Listener,),
+    "output": (Buffer,),
+    "pair": (evkit.testing.MemoryPair,),
+    "request": (evkit.http.Request,),
+    "server": (Server,),
+    "thread": (EventBaseThread,),
+    "watcher": (Watcher,),
+}
+_FOREIGN = {"error", "info", "os", "asyncio", "threading", "ssl", "evkit", "example"}
+
+
+def spoken_of() -> Iterator[tuple[str, str]]:
+    """Yield the page and the code of all that stands in backticks in the guides of the core."""
+    for page in _GUIDES:
+        text = _FENCE.sub("", (ROOT / f"docs/{page}.md").read_text("utf-8"))
+        for code in names(text):
+            yield page, code
+
+
+@pytest.mark.parametrize(
+    ("thing", "attribute"),
+    sorted(
+        {
+            (match[1], match[2])
+            for _, code in spoken_of()
+            if (match := _ATTRIBUTE.match(code)) and match[1] not in _FOREIGN
+        }
+    ),
+)
+def test_attribute_in_the_text_exists(thing: str, attribute: str) -> None:
+    assert any(hasattr(_with_attributes(kind), attribute) for kind in _SPOKEN_OF[thing])
+
+
+def test_each_public_name_is_told_of() -> None:
+    told = set(re.findall(r"\w+", "".join(page.read_text("utf-8") for page in PAGES)))
+    assert set(evkit.__all__) | set(evkit.testing.__all__) <= told
+
+
+@pytest.mark.parametrize(
+    "name", sorted({match[0] for _, code in spoken_of() if (match := _CLASS.match(code))})
+)
+def test_class_in_the_text_exists(name: str) -> None:
+    modules = (evkit, evkit.testing, evkit.http, builtins)
+    assert any(hasattr(module, name) for module in modules)
 
 
 @pytest.mark.parametrize("sample", list(samples()), ids=lambda sample: sample.where)
@@ -177,6 +338,8 @@ def test_sample_compiles(sample: Sample) -> None:
     ids=lambda sample: sample.where,
 )
 def test_complete_program_runs(sample: Sample, tmp_path: Path) -> None:
+    if "cert.pem" in sample.source:
+        make_certificate(tmp_path)
     result = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", sample.source],
         cwd=tmp_path,
@@ -188,8 +351,22 @@ def test_complete_program_runs(sample: Sample, tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def make_certificate(folder: Path) -> None:
+    """Make a certificate, by the very command of the page on TLS."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl program (Debian package openssl)")
+    (command,) = re.findall(
+        r"^openssl req (?:.*\\\n)*.*", (ROOT / "docs/tls.md").read_text("utf-8"), re.MULTILINE
+    )
+    command = command.replace("\\\n", " ")
+    subprocess.run(shlex.split(command), cwd=folder, check=True, capture_output=True)
+
+
 def test_there_are_programs_to_run() -> None:
-    assert sum(sample.source.startswith(RUNS) for sample in samples()) >= 8
+    running = [sample.where for sample in samples() if sample.source.startswith(RUNS)]
+    assert len(running) >= 40
+    for page in ("core", "buffers", "connections", "tls", "threads", "testing", "tour", "http"):
+        assert any(where.startswith(f"docs/{page}.md") for where in running), page
 
 
 def anchor(heading: str) -> str:

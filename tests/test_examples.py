@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
 from evkit.core.net import format_address
 from running import PATIENCE, Program, port_in
 
@@ -48,6 +49,7 @@ def test_every_example_is_run_here() -> None:
         "echo_server.py",
         "timers_signals.py",
         "tcp_proxy.py",
+        "tls_echo.py",
         "udp_echo.py",
         "threads.py",
     }
@@ -211,6 +213,27 @@ class TestProxy:
                 assert client.recv(1) == b""
             assert program.out.next().endswith("Connection refused")
             stop(program)
+
+
+def test_tls_echo(certificates: Certificates) -> None:
+    with run("tls_echo.py", certificates.path("server"), "0") as program:
+        address = "127.0.0.1", port_in(program.out.next())
+        with socket.create_connection(address, PATIENCE) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert program.out.next() == "connect: the TLS handshake failed: http request"
+        data = bytes(range(256)) * 1000
+        with (
+            socket.create_connection(address, PATIENCE) as sock,
+            certificates.client().wrap_socket(sock, server_hostname="localhost") as client,
+        ):
+            assert program.out.next() == f"connected by {client.version()}"
+            client.sendall(data)
+            back = b""
+            while len(back) < len(data):
+                back += client.recv(65536)
+            assert back == data
+            client.unwrap()  # which waits for the other close_notify
+        stop(program)
 
 
 def test_udp_echo() -> None:

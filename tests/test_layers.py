@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import evkit
+import evkit.errors
 
 ROOT = Path(evkit.__file__).parent
 SIBLINGS = ("http", "dns", "rpc", "extra")
@@ -26,6 +28,7 @@ BELOW = {
 """The parts of evkit, and which of them each may import; ``__init__`` is the face, ``from evkit import EventBase``."""
 DOORS = {
     "h11": "evkit.http.parser.h11_engine",
+    "python_multipart": "evkit.http.part_splitter",
     "dns": "evkit.dns",
     "msgpack": "evkit.rpc",
     "argcomplete": "evkit.cli",
@@ -178,3 +181,98 @@ def test_what_a_package_exports_is_its_own(name: str) -> None:
         thing = getattr(package, word)
         if inspect.isclass(thing) or inspect.isfunction(thing):
             assert thing.__module__.startswith(homes), word
+
+
+# The face of evkit: one list, in evkit.core
+
+
+def tree_of(name: str) -> ast.Module:
+    return ast.parse(SOURCES[name].read_text(encoding="utf-8"))
+
+
+def listed(nodes: list[ast.stmt]) -> list[tuple[str, str]]:
+    """Return the module and name of what these statements import by name."""
+    return [
+        (node.module or "", alias.name)
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name != "*"
+    ]
+
+
+def later(tree: ast.Module) -> list[ast.stmt]:
+    """Return what a module imports for type checkers only."""
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    assert ast.unparse(block.test) == "typing.TYPE_CHECKING"
+    return block.body
+
+
+def test_every_name_is_listed_once() -> None:
+    core, face = tree_of("evkit.core"), tree_of("evkit.__init__")
+    of_core = listed(core.body + later(core))
+    of_face = [(module, name) for module, name in listed(face.body) if module == "evkit.errors"]
+    names = [name for _, name in of_core + of_face]
+    assert sorted(names) == sorted(set(names))
+    assert sorted(evkit.core.__all__) == sorted(name for _, name in of_core)
+    assert sorted(evkit.__all__) == sorted([*names, "__version__"])
+
+
+def test_every_name_is_told_to_type_checkers() -> None:
+    """They take ``X as X`` for exported, and evkit's names from ``from evkit.core import *``."""
+    core, face = tree_of("evkit.core"), tree_of("evkit.__init__")
+    aliases = [
+        alias
+        for node in core.body + later(core) + face.body
+        if isinstance(node, ast.ImportFrom) and node.module != "evkit"
+        for alias in node.names
+    ]
+    assert [alias.name for alias in aliases if alias.asname != alias.name] == []
+    assert [ast.unparse(node) for node in later(face)] == ["from evkit.core import *"]
+
+
+def test_what_is_imported_later_is_what_type_checkers_see() -> None:
+    seen = sorted(listed(later(tree_of("evkit.core"))))
+    table = [
+        (f"evkit.core.{part}", name) for part, names in evkit.core._LATER.items() for name in names.split()
+    ]
+    assert sorted(table) == seen
+
+
+@pytest.mark.parametrize("name", evkit.core.__all__)
+def test_a_name_of_the_core_is_a_name_of_evkit(name: str) -> None:
+    assert getattr(evkit, name) is getattr(evkit.core, name)
+    assert name in vars(evkit)
+    assert name in vars(evkit.core)
+
+
+def test_every_exception_is_exported() -> None:
+    defined = {
+        name
+        for name, thing in vars(evkit.errors).items()
+        if getattr(thing, "__module__", "") == "evkit.errors"
+    }
+    assert defined <= set(evkit.__all__)
+
+
+@pytest.mark.parametrize("package", [evkit, evkit.core])
+def test_a_name_that_is_not_there(package: ModuleType) -> None:
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'typo'"):
+        _ = package.typo
+
+
+_LOADS_LATER = """
+import sys
+import evkit
+loaded = set(sys.modules)
+assert "ssl" not in loaded, "a program pays for TLS that it does not use"
+assert "TLSBufferEvent" in dir(evkit)
+assert "TLSBufferEvent" in dir(evkit.core)
+from evkit import TLSBufferEvent
+assert "ssl" in sys.modules
+assert "TLSBufferEvent" in vars(evkit), "the next one asks again"
+"""
+
+
+def test_what_is_costly_is_imported_when_it_is_asked_for() -> None:
+    subprocess.run([sys.executable, "-c", _LOADS_LATER], check=True)

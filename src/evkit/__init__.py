@@ -2,247 +2,40 @@
 
 The face of the core: event base, buffers, buffered connections, listeners, and the exceptions. `evkit.http` and its
 siblings are imported by name. Importing this package imports no third-party package.
+
+The list of names is `evkit.core`'s. Here stand only the exceptions, which are below the core.
 """
 
-from typing import TYPE_CHECKING
+import typing
 
 from evkit import core
-from evkit.core import (
-    BASE_EPOLL_DISALLOW_TIMERFD,
-    BASE_EPOLL_USE_CHANGELIST,
-    BASE_IGNORE_ENV,
-    BASE_NO_CACHE_TIME,
-    BASE_NOLOCK,
-    BASE_PRECISE_TIMER,
-    BASE_USE_SIGNALFD,
-    BEV_ERROR,
-    BEV_EVENT_CONNECTED,
-    BEV_EVENT_EOF,
-    BEV_EVENT_ERROR,
-    BEV_EVENT_READING,
-    BEV_EVENT_TIMEOUT,
-    BEV_EVENT_WRITING,
-    BEV_FINISHED,
-    BEV_FLUSH,
-    BEV_NEED_MORE,
-    BEV_NORMAL,
-    BEV_OK,
-    BEV_TRIG_DEFER_CALLBACKS,
-    BEV_TRIG_IGNORE_WATERMARKS,
-    COUNT_ACTIVE,
-    COUNT_ADDED,
-    COUNT_VIRTUAL,
-    DBG_ALL,
-    DBG_NONE,
-    EOL,
-    EOL_ANY,
-    EOL_CRLF,
-    EOL_CRLF_STRICT,
-    EOL_LF,
-    EOL_NUL,
-    EV_CLOSED,
-    EV_ET,
-    EV_FINALIZE,
-    EV_PERSIST,
-    EV_READ,
-    EV_SIGNAL,
-    EV_TIMEOUT,
-    EV_WRITE,
-    EVLOOP_NO_EXIT_ON_EMPTY,
-    EVLOOP_NONBLOCK,
-    EVLOOP_ONCE,
-    FEATURE_EARLY_CLOSE,
-    FEATURE_ET,
-    FEATURE_FDS,
-    FEATURE_O1,
-    LOG_DEBUG,
-    LOG_ERR,
-    LOG_MSG,
-    LOG_WARN,
-    Buffer,
-    BufferCallback,
-    BufferEvent,
-    BufferInfo,
-    CommonTimeout,
-    Deferred,
-    Event,
-    EventBase,
-    EventConfig,
-    FileAccess,
-    FileSegment,
-    Listener,
-    Resolver,
-    SocketBufferEvent,
-    Watcher,
-    enable_debug_logging,
-    enable_debug_mode,
-    enable_lock_debugging,
-    set_condition_callbacks,
-    set_fatal_callback,
-    set_id_callback,
-    set_lock_callbacks,
-    set_log_callback,
-    set_mem_functions,
-    supported_methods,
-)
-from evkit.errors import (
-    ConnectError,
-    ConnectionLost,
-    EvkitError,
-    FrozenBufferError,
-    LocalProtocolError,
-    LoopError,
-    NoBackendError,
-    ProtocolError,
-    RemoteProtocolError,
-    TLSError,
-    TransportError,
-    TransportTimeout,
-)
-
-if TYPE_CHECKING:
-    from evkit.core import (
-        DatagramEndpoint,
-        EventBaseThread,
-        Features,
-        FilterBufferEvent,
-        Framed,
-        Framing,
-        Future,
-        InheritedSocket,
-        LengthFraming,
-        LineFraming,
-        LockedBuffer,
-        PairBufferEvent,
-        Pipe,
-        RateLimit,
-        RateLimitGroup,
-        SystemResolver,
-        TLSBufferEvent,
-        features,
-        inherited_sockets,
-        pipe,
-        use_threads,
-    )
+from evkit.errors import ConnectError as ConnectError
+from evkit.errors import ConnectionLost as ConnectionLost
+from evkit.errors import EvkitError as EvkitError
+from evkit.errors import FrozenBufferError as FrozenBufferError
+from evkit.errors import LocalProtocolError as LocalProtocolError
+from evkit.errors import LoopError as LoopError
+from evkit.errors import NoBackendError as NoBackendError
+from evkit.errors import ProtocolError as ProtocolError
+from evkit.errors import RemoteProtocolError as RemoteProtocolError
+from evkit.errors import TLSError as TLSError
+from evkit.errors import TransportError as TransportError
+from evkit.errors import TransportTimeout as TransportTimeout
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "BASE_EPOLL_DISALLOW_TIMERFD",
-    "BASE_EPOLL_USE_CHANGELIST",
-    "BASE_IGNORE_ENV",
-    "BASE_NOLOCK",
-    "BASE_NO_CACHE_TIME",
-    "BASE_PRECISE_TIMER",
-    "BASE_USE_SIGNALFD",
-    "BEV_ERROR",
-    "BEV_EVENT_CONNECTED",
-    "BEV_EVENT_EOF",
-    "BEV_EVENT_ERROR",
-    "BEV_EVENT_READING",
-    "BEV_EVENT_TIMEOUT",
-    "BEV_EVENT_WRITING",
-    "BEV_FINISHED",
-    "BEV_FLUSH",
-    "BEV_NEED_MORE",
-    "BEV_NORMAL",
-    "BEV_OK",
-    "BEV_TRIG_DEFER_CALLBACKS",
-    "BEV_TRIG_IGNORE_WATERMARKS",
-    "COUNT_ACTIVE",
-    "COUNT_ADDED",
-    "COUNT_VIRTUAL",
-    "DBG_ALL",
-    "DBG_NONE",
-    "EOL",
-    "EOL_ANY",
-    "EOL_CRLF",
-    "EOL_CRLF_STRICT",
-    "EOL_LF",
-    "EOL_NUL",
-    "EVLOOP_NONBLOCK",
-    "EVLOOP_NO_EXIT_ON_EMPTY",
-    "EVLOOP_ONCE",
-    "EV_CLOSED",
-    "EV_ET",
-    "EV_FINALIZE",
-    "EV_PERSIST",
-    "EV_READ",
-    "EV_SIGNAL",
-    "EV_TIMEOUT",
-    "EV_WRITE",
-    "FEATURE_EARLY_CLOSE",
-    "FEATURE_ET",
-    "FEATURE_FDS",
-    "FEATURE_O1",
-    "LOG_DEBUG",
-    "LOG_ERR",
-    "LOG_MSG",
-    "LOG_WARN",
-    "Buffer",
-    "BufferCallback",
-    "BufferEvent",
-    "BufferInfo",
-    "CommonTimeout",
-    "ConnectError",
-    "ConnectionLost",
-    "DatagramEndpoint",
-    "Deferred",
-    "Event",
-    "EventBase",
-    "EventBaseThread",
-    "EventConfig",
-    "EvkitError",
-    "Features",
-    "FileAccess",
-    "FileSegment",
-    "FilterBufferEvent",
-    "Framed",
-    "Framing",
-    "FrozenBufferError",
-    "Future",
-    "InheritedSocket",
-    "LengthFraming",
-    "LineFraming",
-    "Listener",
-    "LocalProtocolError",
-    "LockedBuffer",
-    "LoopError",
-    "NoBackendError",
-    "PairBufferEvent",
-    "Pipe",
-    "ProtocolError",
-    "RateLimit",
-    "RateLimitGroup",
-    "RemoteProtocolError",
-    "Resolver",
-    "SocketBufferEvent",
-    "SystemResolver",
-    "TLSBufferEvent",
-    "TLSError",
-    "TransportError",
-    "TransportTimeout",
-    "Watcher",
-    "__version__",
-    "enable_debug_logging",
-    "enable_debug_mode",
-    "enable_lock_debugging",
-    "features",
-    "inherited_sockets",
-    "pipe",
-    "set_condition_callbacks",
-    "set_fatal_callback",
-    "set_id_callback",
-    "set_lock_callbacks",
-    "set_log_callback",
-    "set_mem_functions",
-    "supported_methods",
-    "use_threads",
-]
+if typing.TYPE_CHECKING:
+    from evkit.core import *  # noqa: F403 - what type checkers read in place of what follows
+else:
+    __all__ = [name for name, thing in globals().items() if isinstance(thing, type)]
+    __all__ += ["__version__"]
+    __all__ += core.__all__
 
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        thing = globals()[name] = getattr(core, name)
+        return thing
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    thing = globals()[name] = getattr(core, name)  # one that the core imports when it is asked for
-    return thing
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

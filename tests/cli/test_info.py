@@ -2,10 +2,11 @@
 
 import json
 import sys
+from dataclasses import fields
 
 import pytest
 
-from evkit import EventBase, __version__, supported_methods
+from evkit import EventBase, Features, __version__, features, supported_methods
 from evkit.cli import main
 from evkit.cli.info import as_text, gather
 
@@ -61,6 +62,35 @@ def test_features_in_words() -> None:
     if "epoll" in features:
         assert "edge-triggered events" in features["epoll"]
         assert "files, too" not in features["epoll"]
+
+
+def test_platform_is_what_the_library_finds() -> None:
+    facts, found = gather()["features"], features()
+    assert facts == {
+        "clock": found.clock,
+        "clock resolution": found.clock_resolution,
+        "TLS": found.tls,
+        "IPv6": found.ipv6,
+        "SO_REUSEPORT": found.reuse_port,
+        "unix sockets": found.unix_sockets,
+        "sendfile": found.sendfile,
+        "eventfd": found.eventfd,
+    }
+    assert len(facts) == len(
+        fields(Features)
+    )  # none is forgotten: `tls` is no field, and the backends stand apart
+
+
+def test_platform_in_words() -> None:
+    found = {"clock": "ticks()", "clock resolution": 1e-09, "TLS": None, "IPv6": False, "sendfile": True}
+    words = as_text(gather() | {"features": found}).partition("Platform:\n")[2].splitlines()
+    assert words[:-1] == [
+        "   clock: ticks()",
+        "   clock resolution: 1e-09 s",
+        "   TLS: no",
+        "   IPv6: no",
+        "   sendfile: yes",
+    ]
 
 
 def test_limits_without_end_are_words() -> None:

@@ -307,3 +307,17 @@ def test_state_in_words(base: EventBase) -> None:
     assert words == [f"<EventBase {base.method} looping added=1 active=0>"]
     base.close()
     assert repr(base).startswith(f"<EventBase {base.method} closed")
+
+
+@pytest.mark.parametrize("events", [EV_READ, EV_WRITE, EV_CLOSED, EV_READ | EV_TIMEOUT])
+def test_once_for_a_descriptor_is_not_called_before_that_is_ready(fakes: FakeBase, events: int) -> None:
+    event = fakes.base.once(FD, events, ignore)
+    assert fakes.base.num_events(COUNT_ACTIVE) == 0
+    assert event.pending() == events & ~EV_TIMEOUT
+    event.delete()
+
+
+def test_deferred_has_the_middle_priority(base: EventBase) -> None:
+    base.priority_init(3)
+    assert base.deferred(int).level == 1
+    assert base.deferred(int, 2).level == 2

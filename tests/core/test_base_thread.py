@@ -1,8 +1,10 @@
 """`EventBaseThread`: calls from other threads, what they bring back, and every way in which the thread ends."""
 
 import asyncio
+import gc
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,6 +37,27 @@ class TestCalling:
         with pytest.raises(ValueError, match="invalid literal"):
             future.result(PATIENCE)
         assert thread.call(int, "1").result(PATIENCE) == 1  # and nothing else is hurt
+
+    def test_exception_goes_with_the_future(self, thread: EventBaseThread) -> None:
+        class OwnError(Exception):
+            pass
+
+        def fail() -> None:
+            raise OwnError
+
+        def ask() -> "weakref.ref[OwnError]":
+            future = thread.call(fail)
+            error = future.exception(PATIENCE)
+            assert isinstance(error, OwnError)
+            return weakref.ref(error)
+
+        gc.disable()
+        try:
+            kept = ask()
+            thread.call(int).result(PATIENCE)  # so that the loop is done with it
+            assert kept() is None
+        finally:
+            gc.enable()
 
     @pytest.mark.parametrize("exception", [SystemExit(3), KeyboardInterrupt()])
     def test_even_one_that_ends_programs(self, thread: EventBaseThread, exception: BaseException) -> None:

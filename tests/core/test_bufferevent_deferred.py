@@ -13,7 +13,10 @@ from evkit.core.flags import (
     BEV_EVENT_EOF,
     BEV_EVENT_ERROR,
     BEV_EVENT_READING,
+    BEV_EVENT_TIMEOUT,
+    BEV_EVENT_WRITING,
     EV_READ,
+    EV_WRITE,
     EVLOOP_NONBLOCK,
     EVLOOP_ONCE,
     bev_bits,
@@ -201,6 +204,53 @@ def test_close_when_drained_is_not_fooled_by_an_old_call(
     assert arrived == BIG + 1
 
 
+@pytest.mark.parametrize("what", [BEV_EVENT_ERROR, BEV_EVENT_TIMEOUT, BEV_EVENT_WRITING | BEV_EVENT_TIMEOUT])
+def test_close_when_drained_ends_with_a_failure_that_is_due(
+    base: EventBase, bev: SocketBufferEvent, what: int
+) -> None:
+    bev.disable(EV_WRITE)
+    bev.write(bytes(BIG))
+    bev._call_event(what)
+    bev.close_when_drained()
+    assert not bev.closed
+    base.loop(ONE_PASS)
+    assert bev.closed
+
+
+def test_close_when_drained_after_a_connect_that_failed_unheard(base: EventBase, tmp_path: Path) -> None:
+    bev = SocketBufferEvent(base, defer_callbacks=True)
+    bev.write(b"for nobody")
+    bev.connect(str(tmp_path / "nobody"))
+    base.call_soon(bev.close_when_drained)  # right behind the failure, and before it is told
+    base.loop(EVLOOP_NONBLOCK)
+    assert bev.closed
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        BEV_EVENT_READING | BEV_EVENT_TIMEOUT,
+        BEV_EVENT_READING | BEV_EVENT_ERROR,
+        BEV_EVENT_WRITING | BEV_EVENT_EOF,
+    ],
+)
+def test_close_when_drained_does_not_mind_what_hinders_no_writing(
+    base: EventBase, bev: SocketBufferEvent, pair: Pair, what: int
+) -> None:
+    bev._call_event(what)
+    bev.write(bytes(BIG))
+    bev.close_when_drained()
+    base.loop(ONE_PASS)
+    assert not bev.closed
+    arrived = 0
+    while not bev.closed:
+        arrived += len(pair[1].recv(1 << 20))
+        base.loop(EVLOOP_NONBLOCK)
+    while piece := pair[1].recv(1 << 20):
+        arrived += len(piece)
+    assert arrived == BIG
+
+
 def test_many_at_once_wait_for_the_next_pass(base: EventBase) -> None:
     # More than 32 in one pass would keep the loop from polling.
     heard: list[BufferEvent] = []
@@ -218,3 +268,12 @@ def test_many_at_once_wait_for_the_next_pass(base: EventBase) -> None:
     base.dispatch()
     assert before_polls == [0, 33]
     assert heard == connections
+
+
+def test_they_have_the_middle_priority(base: EventBase) -> None:
+    base.priority_init(3)
+    bev = SocketBufferEvent(base, defer_callbacks=True)
+    assert [entry.level for entry in bev._queue_entries()] == [1]
+    bev.set_priority(2)
+    assert [entry.level for entry in bev._queue_entries()] == [2]
+    bev.close()

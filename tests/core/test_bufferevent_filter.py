@@ -272,6 +272,7 @@ class TestOutput:
         bev.write(b"xyz")
         turn(fakes.base)
         bev.shutdown_write()
+        turn(fakes.base)
         assert ear.heard == ["WRITING|ERROR write: the codec leaves 3 bytes at the end"]
         assert not below.shut
 
@@ -284,6 +285,21 @@ class TestOutput:
         assert bev.flush(EV_WRITE, BEV_FLUSH) is True
         turn(fakes.base)
         assert zlib.decompressobj().decompress(below.sent) == b"hello"
+
+    @pytest.mark.parametrize("how", ["flush", "finished", "shutdown_write"])
+    def test_an_error_is_never_told_from_inside_a_call(self, fakes: FakeBase, below: Below, how: str) -> None:
+        bev = FilterBufferEvent(below, None, lambda source, sink, limit, mode: BEV_ERROR)
+        ear = Ear(bev)
+        bev.write(b"x")
+        if how == "shutdown_write":
+            bev.shutdown_write()
+        else:
+            bev.flush(EV_WRITE, BEV_FINISHED if how == "finished" else BEV_FLUSH)
+        assert ear.heard == []
+        assert not bev.enabled & EV_WRITE
+        turn(fakes.base)
+        assert ear.heard == ["WRITING|ERROR write: the output filter failed"]
+        assert not below.shut
 
     def test_flush_goes_down(self, fakes: FakeBase, below: Below) -> None:
         bev = FilterBufferEvent(FilterBufferEvent(below, None, Deflate()))
@@ -474,3 +490,24 @@ def test_no_split_changes_what_goes_out(*, writes: list[bytes], high: int, step:
             below.take(step)
             turn(base)
     assert zlib.decompress(below.sent) == b"".join(writes)
+
+
+def test_most_that_is_read_at_once_holds_for_what_is_below(
+    base: EventBase, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    sizes: list[int] = []
+
+    def note(source: Buffer, sink: Buffer, limit: int, mode: int) -> int:
+        sizes.append(len(source))
+        sink.add_buffer(source)
+        return BEV_OK
+
+    below = SocketBufferEvent(base, pair[0])
+    below.max_single_read = 10
+    bev = FilterBufferEvent(below, note)
+    bev.enable(EV_READ)
+    pair[1].send(b"x" * 25)
+    turn(base)
+    assert sizes == [10, 10, 5]
+    assert len(bev.input) == 25
+    bev.close()

@@ -9,11 +9,14 @@ import pytest
 
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import SocketBufferEvent
+from evkit.core.bufferevent.hostname import HostConnect
 from evkit.core.flags import (
     BEV_EVENT_CONNECTED,
     BEV_EVENT_ERROR,
     BEV_EVENT_TIMEOUT,
     EV_READ,
+    EVLOOP_NONBLOCK,
+    EVLOOP_ONCE,
 )
 from evkit.core.future import Future
 from evkit.core.net import Address
@@ -152,7 +155,7 @@ def test_resolver_that_gives_nothing(base: EventBase) -> None:
     connecting.bev.close()
 
 
-def test_time_out(base: EventBase) -> None:
+def test_time_out(refusing: Address) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(0)
@@ -170,17 +173,54 @@ def test_time_out(base: EventBase) -> None:
             bev.set_timeouts(write=5)
             resolver = Resolver(manual)
             bev.connect_host("name", 80, resolver=resolver)
-            resolver.futures[0].set_result([silent.getsockname()])
+            resolver.futures[0].set_result([refusing, silent.getsockname()])
             manual.loop(2)
             clock.advance(5.1)
             manual.loop(2)
             assert heard == [BEV_EVENT_TIMEOUT]
             assert isinstance(bev.error, TransportTimeout)
-            assert str(bev.error) == "connect: name:80: timed out after 5 s"
+            port = silent.getsockname()[1]
+            assert str(bev.error) == (
+                f"connect: name:80: timed out after 5 s (127.0.0.1:{refusing[1]}: Connection refused; "
+                f"127.0.0.1:{port}: Connection timed out)"
+            )
             bev.close()
         for filler in filled:
             filler.close()
-    assert base.method
+
+
+def test_an_error_without_words(base: EventBase) -> None:
+    connecting = Connecting(base)
+    connecting.resolver.futures[0].set_exception(TimeoutError())
+    base.dispatch()
+    assert str(connecting.bev.error) == "connect: name:80: TimeoutError"
+    connecting.bev.close()
+
+
+@pytest.mark.parametrize("answer", [None, [80], [("another name", 80)]])
+def test_resolver_that_gives_no_addresses(base: EventBase, answer: object) -> None:
+    connecting = Connecting(base)
+    connecting.resolver.futures[0].set_result(answer)  # type: ignore[arg-type]  # that is what is wrong with it
+    base.dispatch()
+    assert connecting.heard == [BEV_EVENT_ERROR]
+    assert isinstance(connecting.bev.error, ConnectError)
+    connecting.bev.close()
+
+
+def test_repr_tells_how_far_it_is(base: EventBase, listening: socket.socket) -> None:
+    resolver = Resolver(base)
+    heard: list[object] = []
+    host = HostConnect(
+        base, resolver, "name", 80, socket.AF_UNSPEC, None, lambda sock, error: heard.append((sock, error))
+    )
+    assert repr(host) == f"<HostConnect name:80 {resolver.futures[0]!r}>"
+    resolver.futures[0].set_result([listening.getsockname()])
+    base.loop(EVLOOP_ONCE)
+    assert "<HostConnect name:80 <ConnectRace " in repr(host)
+    host.cancel()
+    host.cancel()
+    base.loop(EVLOOP_NONBLOCK)
+    assert heard == []
 
 
 @pytest.mark.parametrize("moment", ["looking up", "connecting"])

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from below import Below, Ear, each, turn
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import BufferEvent, SocketBufferEvent
-from evkit.core.bufferevent.common import SUSPEND_LOOKUP
 from evkit.core.bufferevent.filter import FilterBufferEvent
+from evkit.core.bufferevent.gate import HELD_WAITING, SUSPEND_LOOKUP
 from evkit.core.bufferevent.layer_output import DEFAULT_WRITE_HIGH
 from evkit.core.bufferevent.layered import LayeredBufferEvent
 from evkit.core.event import Event
@@ -27,6 +27,7 @@ from evkit.core.flags import (
     BEV_EVENT_WRITING,
     BEV_FINISHED,
     BEV_FLUSH,
+    BEV_NEED_MORE,
     BEV_NORMAL,
     EV_READ,
     EV_WRITE,
@@ -237,6 +238,40 @@ class TestEnds:
         assert isinstance(layer.error, ConnectionLost)
 
     @pytest.mark.parametrize(
+        ("reading", "writing"),
+        [
+            (BEV_EVENT_EOF, BEV_EVENT_ERROR),
+            (BEV_EVENT_EOF, BEV_EVENT_TIMEOUT),
+            (BEV_EVENT_EOF, BEV_EVENT_EOF),
+            (BEV_EVENT_ERROR, BEV_EVENT_ERROR),
+        ],
+    )
+    def test_what_is_told_as_one_is_told_apart(
+        self, fakes: FakeBase, below: Below, layer: Layer, reading: int, writing: int
+    ) -> None:
+        """A connection below that defers its callbacks tells of both directions at once."""
+        heard: list[int] = []
+        layer.set_callbacks(event=lambda _bev, what: heard.append(what))
+        layer.set_watermark(EV_READ, high=2)
+        layer.enable(EV_READ)
+        below.arrive(b"abc")
+        below.error = ConnectionLost("gone", during="write")
+        below._call_event(BEV_EVENT_READING | BEV_EVENT_WRITING | reading | writing)
+        assert heard == [BEV_EVENT_WRITING | writing]  # and nothing waits for room
+        assert layer.enabled == EV_READ
+        layer.input.clear()
+        turn(fakes.base)
+        assert heard[1:] == [BEV_EVENT_READING | reading]
+        assert (layer.error is None) is (reading == BEV_EVENT_EOF)
+
+    def test_close_at_the_end_of_reading_is_told_nothing_more(self, below: Below, layer: Layer) -> None:
+        heard: list[int] = []
+        layer.set_callbacks(event=lambda bev, what: (heard.append(what), bev.close()))
+        layer.enable(EV_READ)
+        below._call_event(BEV_EVENT_READING | BEV_EVENT_WRITING | BEV_EVENT_EOF | BEV_EVENT_ERROR)
+        assert heard == [BEV_EVENT_READING | BEV_EVENT_EOF]
+
+    @pytest.mark.parametrize(
         ("what", "error", "left"),
         [
             (BEV_EVENT_WRITING | BEV_EVENT_ERROR, ConnectionLost("gone", during="write"), EV_READ),
@@ -261,6 +296,20 @@ class TestEnds:
         layer.error = ConnectError("an earlier attempt")
         below._call_event(BEV_EVENT_CONNECTED)
         assert ear.heard == ["CONNECTED"]
+
+    def test_goes_on_with_fewer_priorities(self, fakes: FakeBase) -> None:
+        fakes.base.priority_init(3)
+        below = Below(fakes.base)
+        layer = Layer(below)
+        layer.set_watermark(EV_READ, high=4)
+        layer.set_priority(2)
+        layer.enable(EV_READ)
+        below.arrive(b"eight by")
+        fakes.base.priority_init(1)
+        assert layer.read() == b"eigh"
+        turn(fakes.base)
+        assert layer.read() == b"t by"
+        layer.close()
 
     def test_enabling_a_direction_enables_it_below(self, below: Below, layer: Layer) -> None:
         layer.enable(EV_READ)
@@ -406,6 +455,26 @@ class TestClosing:
         assert below.reads()
         assert not below.sent
         assert not below.shut
+
+    def test_a_closed_one_leaves_the_settings_of_the_one_below_alone(
+        self, fakes: FakeBase, below: Below
+    ) -> None:
+        fakes.base.priority_init(3)
+        layer = Layer(below, close_underlying=False)
+        layer.close()
+        below.disable(EV_WRITE)
+        below.set_priority(2)
+        layer.enable(BOTH)
+        assert below.enabled == EV_READ
+        layer.set_priority(1)
+        layer.set_timeouts(read=1, write=1)
+        below.write(b"x")
+        below.enable(EV_WRITE)
+        layer.resume(BOTH, SUSPEND_LOOKUP)
+        turn(fakes.base)
+        assert (below.sent, below.priority) == (b"x", 2)
+        assert layer._progress is None
+        assert layer._write_timer is None
 
     @pytest.mark.parametrize("defer", [False, True])
     def test_when_drained_waits_for_the_one_below(
@@ -573,6 +642,23 @@ class TestSilence:
         self.wait(manual_base, clock, 5)
         assert ear.heard == ["WRITING|TIMEOUT write: timed out after 5 s"]
 
+    def test_a_codec_that_waits_for_the_peer_is_silent(
+        self, manual_base: EventBase, clock: ManualClock, below: Below
+    ) -> None:
+        def wait_for_peer(*_args: object) -> int:
+            layer._write_held |= HELD_WAITING  # as TLS does
+            return BEV_NEED_MORE
+
+        layer = FilterBufferEvent(below, None, wait_for_peer)
+        ear = Ear(layer)
+        layer.set_timeouts(write=5)
+        layer.write(b"x")
+        turn(manual_base)
+        self.wait(manual_base, clock, 4)
+        assert ear.heard == []
+        self.wait(manual_base, clock, 1)
+        assert ear.heard == ["WRITING|TIMEOUT write: timed out after 5 s"]
+
     def test_disabled_writing_is_not_silence(
         self, manual_base: EventBase, clock: ManualClock, below: Below, layer: Layer
     ) -> None:
@@ -648,6 +734,7 @@ class TestStacks:
             below.set_priority(2)
             layer = Layer(below, defer_callbacks=True)
             assert layer.priority == 2
+            assert [entry.level for entry in layer._queue_entries()] == [2]
             layer.set_timeouts(read=1, write=1)
             layer.enable(EV_READ)
             layer.set_watermark(EV_READ, high=1)

@@ -408,6 +408,20 @@ class TestMembers:
         bad.broken = False
         bad.close()
 
+    def test_one_that_cannot_go_on_leaves_all_the_same(self, scene: Scene) -> None:
+        group = RateLimitGroup(scene.base, RateLimit(30, 30, 30, 30), 10, pick=first)
+        bad = Broken(scene.base)
+        group.add(bad)
+        group.decrement_read(30)
+        group.decrement_write(30)
+        bad.broken = True
+        with pytest.raises(RuntimeError, match="no resume"):
+            group.remove(bad)
+        assert bad not in group
+        assert bad.rate_limit_group is None
+        scene.run(1)  # nobody is let go, or it would fail
+        bad.close()
+
 
 class TestLevels:
     def test_levels_and_totals_follow_what_flows(self, scene: Scene) -> None:
@@ -594,3 +608,10 @@ class TestAnySchedule:
             assert (done_read, done_written) == group.totals == (to_read, to_write)
             scene.close()
             assert len(group) == 0
+
+
+def test_a_share_is_64_bytes_at_least_unless_told_otherwise(manual_base: EventBase) -> None:
+    """As in libevent."""
+    limit = RateLimit(read_rate=1000)
+    assert RateLimitGroup(manual_base, limit).min_share == 64
+    assert RateLimitGroup(manual_base, limit, min_share=7).min_share == 7

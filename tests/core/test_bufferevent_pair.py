@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from below import Ear, each, turn
 from evkit.core.base import EventBase
-from evkit.core.buffer import Buffer
+from evkit.core.buffer import Buffer, BufferInfo
 from evkit.core.bufferevent import BufferEvent
-from evkit.core.bufferevent.common import SUSPEND_LOOKUP
 from evkit.core.bufferevent.filter import FilterBufferEvent
+from evkit.core.bufferevent.gate import SUSPEND_LOOKUP
 from evkit.core.bufferevent.pair import PairBufferEvent
 from evkit.core.flags import BEV_FINISHED, BEV_FLUSH, BEV_NORMAL, EV_READ, EV_WRITE
 from evkit.errors import ConnectionLost
@@ -152,6 +152,19 @@ class TestMoving:
         turn(base)
         assert ear.data == bytes(range(100))
 
+    def test_a_buffer_callback_may_make_room_any_number_of_times(self, base: EventBase, ends: Ends) -> None:
+        one, other = ends
+        taken: list[bytes] = []
+        other.set_watermark(EV_READ, high=1)
+        other.enable(EV_READ)
+        other.input.add_callback(lambda buffer, info: taken.append(buffer.remove()) if info.added else None)
+        one.write(b"x" * 3000)
+        while one.output:
+            before = len(one.output)
+            turn(base)
+            assert len(one.output) < before
+        assert taken == [b"x"] * 3000
+
     def test_a_failing_buffer_callback_closes(self, base: EventBase, ends: Ends) -> None:
         one, other = ends
         escaped: list[tuple[str, object]] = []
@@ -166,6 +179,23 @@ class TestMoving:
         turn(base)
         assert escaped == [("RuntimeError()", one)]
         assert one.closed
+
+    def test_what_moved_before_a_buffer_callback_failed_is_told(self, base: EventBase, ends: Ends) -> None:
+        base.exception_handler = lambda _exception, _source: None
+        one, other = ends
+        ear = Ear(other)
+        other.set_watermark(EV_READ, high=3)
+        other.enable(EV_READ)
+
+        def fail(_buffer: Buffer, info: BufferInfo) -> None:
+            if info.deleted == 3:
+                raise ZeroDivisionError
+
+        one.write(b"abc and what is lost")
+        one.output.add_callback(fail)
+        turn(base)
+        assert one.closed
+        assert (ear.data, ear.heard) == (b"abc", ["read 3", "READING|EOF"])
 
 
 class TestClosing:
@@ -224,6 +254,25 @@ class TestClosing:
         turn(base)
         assert other.closed
 
+    def test_when_drained_though_there_is_nobody_any_more(self, base: EventBase, ends: Ends) -> None:
+        one, other = ends
+        other.close()
+        one.write(b"never read")
+        one.close_when_drained()
+        turn(base)
+        assert one.closed
+
+    def test_when_drained_while_a_layer_is_to_hear_of_both_ends(self, base: EventBase, ends: Ends) -> None:
+        one, other = ends
+        layer = FilterBufferEvent(one)
+        layer.enable(EV_READ)
+        layer.write(b"never read")
+        turn(base)
+        other.close()
+        layer.close_when_drained()
+        turn(base)
+        assert layer.closed
+
     def test_when_drained(self, base: EventBase, ends: Ends) -> None:
         one, other = ends
         ear = Ear(other)
@@ -245,6 +294,19 @@ class TestClosing:
         assert ear.heard == []
         assert other.partner is None
         assert other.flush(BOTH, BEV_FINISHED) is False
+
+    def test_silence_is_silence_all_the_same(self, fakes: FakeBase) -> None:
+        base = fakes.base
+        one, other = PairBufferEvent.pair(base, eof_on_close=False)
+        ear = Ear(other)
+        other.set_timeouts(write=5)
+        one.close()
+        other.write(b"x")
+        turn(base)
+        assert ear.heard == []
+        fakes.clock.advance(5)
+        turn(base)
+        assert ear.heard == ["WRITING|TIMEOUT write: timed out after 5 s"]
 
     def test_end_of_the_output(self, base: EventBase, ends: Ends) -> None:
         one, other = ends
@@ -272,6 +334,23 @@ class TestClosing:
         other.enable(EV_READ)
         turn(base)
         assert ear.take() == ["READING|EOF"]
+
+    @pytest.mark.parametrize("eof_on_close", [True, False])
+    def test_writing_after_the_end(self, base: EventBase, *, eof_on_close: bool) -> None:
+        one, other = PairBufferEvent.pair(base, eof_on_close=eof_on_close)
+        ears = Ear(one), Ear(other)
+        other.enable(EV_READ)
+        one.write(b"a")
+        one.shutdown_write()
+        turn(base)
+        assert [ear.take() for ear in ears] == [["write"], ["read 1", "READING|EOF"]]
+        one.write(b"b")
+        turn(base)
+        assert [ear.take() for ear in ears] == [[f"WRITING|ERROR write: [Errno {EPIPE}] Broken pipe"], []]
+        other.write(b"c")
+        one.enable(EV_READ)
+        turn(base)
+        assert ears[0].data == b"c"
 
     def test_end_of_a_held_output(self, base: EventBase, ends: Ends) -> None:
         one, other = ends
@@ -378,6 +457,45 @@ class TestFlushing:
         assert one.flush(EV_WRITE, BEV_FINISHED) is True
         turn(base)
         assert ear.heard == ["read 3", "READING|EOF"]
+
+    def test_finished_is_the_end_for_good(self, base: EventBase, ends: Ends) -> None:
+        """As on every connection, it is `shutdown_write`."""
+        one, other = ends
+        ears = Ear(one), Ear(other)
+        one.flush(EV_WRITE, BEV_FINISHED)
+        turn(base)
+        one.write(b"late")
+        turn(base)
+        assert [ear.take() for ear in ears] == [
+            [f"WRITING|ERROR write: [Errno {EPIPE}] Broken pipe"],
+            ["READING|EOF"],
+        ]
+        other.enable(EV_READ)
+        turn(base)
+        assert [ear.take() for ear in ears] == [[], ["READING|EOF"]]
+
+    def test_finished_by_a_callback_that_closes(self, base: EventBase, ends: Ends) -> None:
+        one, other = ends
+        ear = Ear(other)
+        other.input.add_callback(lambda _buffer, _info: one.close())
+        one.write(b"x")
+        one.flush(EV_WRITE, BEV_FINISHED)
+        turn(base)
+        assert ear.take() == ["read 1"]
+        other.enable(EV_READ)
+        turn(base)
+        assert ear.take() == ["READING|EOF"]
+
+    def test_to_a_partner_that_a_callback_closes_meanwhile(self, base: EventBase, ends: Ends) -> None:
+        one, other = ends
+        ear = Ear(one)
+        one.write(b"to nobody")
+        other.write(b"x")
+        other.output.add_callback(lambda _buffer, _info: other.close())
+        assert one.flush(BOTH, BEV_FLUSH)
+        turn(base)
+        assert ear.heard == ["read 1", f"WRITING|ERROR write: [Errno {EPIPE}] Broken pipe"]
+        assert one.output.length == len(b"to nobody")
 
 
 class TestSilence:

@@ -8,7 +8,9 @@ import pytest
 from below import Ear, each, turn
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import SocketBufferEvent
+from evkit.core.bufferevent.gate import SUSPEND_LOOKUP
 from evkit.core.flags import COUNT_ADDED, EV_READ
+from evkit.errors import FrozenBufferError
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -127,3 +129,27 @@ def test_a_closed_one_takes_none(bev: SocketBufferEvent, other: Pair) -> None:
         with pytest.raises(ValueError, match="on a connection that is closed"):
             call(other[0])
     assert other[0].fileno() >= 0
+
+
+def test_what_holds_reading_back_holds_over_the_next_one(
+    base: EventBase, bev: SocketBufferEvent, other: Pair
+) -> None:
+    ear = Ear(bev)
+    bev.enable(EV_READ)
+    bev.suspend(EV_READ, SUSPEND_LOOKUP)
+    bev.replacefd(other[0])
+    other[1].send(b"two")
+    turn(base)
+    assert ear.data == b""
+    bev.resume(EV_READ, SUSPEND_LOOKUP)
+    turn(base)
+    assert ear.data == b"two"
+
+
+def test_buffers_stay_frozen(bev: SocketBufferEvent, other: Pair) -> None:
+    """libevent unfreezes them until something is read or written."""
+    bev.write(b"x")
+    bev.replacefd(other[0])
+    for forbidden in (lambda: bev.input.add(b"forged"), lambda: bev.output.drain(1)):
+        with pytest.raises(FrozenBufferError):
+            forbidden()

@@ -1399,3 +1399,93 @@ def test_socket_is_made_non_blocking(base: EventBase) -> None:
         bev = SocketBufferEvent(base, near)
         assert near.gettimeout() == 0.0
         bev.close()
+
+
+def test_connecting_goes_on_though_writing_is_disabled(base: EventBase, server: socket.socket) -> None:
+    bev = SocketBufferEvent(base)
+    ear = Ear(bev)
+    bev.connect(server.getsockname())
+    bev.disable(EV_WRITE)
+    run_until(base, lambda: ear.heard)
+    assert ear.heard == ["CONNECTED"]
+    bev.write(b"x")
+    turn(base)
+    assert len(bev.output) == 1
+    bev.close()
+
+
+@pytest.mark.parametrize("error", [BlockingIOError, InterruptedError])
+def test_nothing_to_read_after_all_is_no_error(
+    base: EventBase, bev: SocketBufferEvent, pair: Pair, error: type[OSError]
+) -> None:
+    """A descriptor may be reported as ready, and not be: somebody else has read, or a checksum was wrong."""
+    ear = Ear(bev)
+    bev.enable(EV_READ)
+    failures = [error()]
+    recv = bev._recv
+
+    def fail_once(size: int) -> bytes:
+        if failures:
+            raise failures.pop()
+        return recv(size)
+
+    bev._recv = fail_once
+    pair[1].send(b"x")
+    turn(base)
+    assert not failures
+    assert (ear.data, ear.heard) == (b"x", [])
+    assert bev.enabled & EV_READ
+
+
+@pytest.mark.parametrize("error", [BlockingIOError, InterruptedError])
+def test_no_room_after_all_is_no_error(
+    base: EventBase, bev: SocketBufferEvent, pair: Pair, error: type[OSError]
+) -> None:
+    ear = Ear(bev)
+    failures = [error()]
+    send = bev._send
+
+    def fail_once(sock: socket.socket) -> int:
+        if failures:
+            raise failures.pop()
+        return send(sock)
+
+    bev._send = fail_once  # type: ignore[assignment]
+    bev.write(b"x")
+    turn(base)
+    assert not failures
+    assert pair[1].recv(9) == b"x"
+    assert ear.heard == ["write"]
+
+
+def test_a_callback_that_leaves_all_at_the_high_mark_is_not_called_again(
+    base: EventBase, bev: SocketBufferEvent, pair: Pair
+) -> None:
+    """libevent calls it in every pass then."""
+    sizes: list[int] = []
+    bev.set_callbacks(read=lambda bev: sizes.append(len(bev.input)))
+    bev.set_watermark(EV_READ, high=4)
+    bev.enable(EV_READ)
+    pair[1].send(b"0123456789")
+    for _ in range(5):
+        base.loop(ONE_PASS)
+    assert sizes == [4]
+    bev.input.drain(1)
+    for _ in range(5):
+        base.loop(ONE_PASS)
+    assert sizes == [4, 4]
+
+
+def test_time_out_of_zero_is_no_patience_at_all(base: EventBase, bev: SocketBufferEvent, pair: Pair) -> None:
+    """``None`` is no limit. In libevent it is 0 that means so."""
+    ear = Ear(bev)
+    bev.set_timeouts(read=0)
+    bev.enable(EV_READ)
+    run_until(base, lambda: ear.heard)
+    assert ear.heard == ["READING|TIMEOUT"]
+    assert not bev.enabled & EV_READ
+    bev.set_timeouts()
+    bev.enable(EV_READ)
+    pair[1].send(b"x")
+    turn(base)
+    assert (ear.data, ear.heard) == (b"x", ["READING|TIMEOUT"])

@@ -1,15 +1,10 @@
-"""`TLSBufferEvent`: the handshake and its failures, what flows, and how a session ends."""
+"""`TLSBufferEvent`: the handshake, its failures and its time-out."""
 
-import gc
-import os
 import socket
 import ssl
 import subprocess
 import sys
-import weakref
-from collections.abc import Iterator
 from errno import ECONNRESET
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,107 +13,34 @@ from hypothesis import strategies as st
 from below import Below, Ear, turn, until
 from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
 from evkit.core.base import EventBase
-from evkit.core.bufferevent import BufferEvent, SocketBufferEvent
+from evkit.core.bufferevent import SocketBufferEvent
 from evkit.core.bufferevent.filter import FilterBufferEvent
 from evkit.core.bufferevent.pair import PairBufferEvent
 from evkit.core.bufferevent.tls import TLSBufferEvent
 from evkit.core.flags import (
+    BEV_EVENT_CONNECTED,
     BEV_EVENT_ERROR,
     BEV_EVENT_READING,
     BEV_EVENT_TIMEOUT,
     BEV_EVENT_WRITING,
-    BEV_FINISHED,
-    BEV_FLUSH,
     EV_READ,
     EV_WRITE,
 )
+from evkit.core.future import Future
 from evkit.core.listener import Listener
+from evkit.core.net import Address
 from evkit.errors import ConnectError, ConnectionLost, TLSError, TransportTimeout
-from evkit.testing import FakeBase, ManualClock, base_with_fakes, chunks
-
-BOTH = EV_READ | EV_WRITE
-VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
-Pair = tuple[socket.socket, socket.socket]
-
-
-class Ends:
-    """A client and a server, and what they hear."""
-
-    def __init__(self, client: TLSBufferEvent, server: TLSBufferEvent) -> None:
-        self.base = client.base
-        self.client, self.server = client, server
-        self.client_ear, self.server_ear = Ear(client), Ear(server)
-
-    def shake(self) -> "Ends":
-        """Have both ends connected and reading."""
-        turn(self.base)
-        assert self.client_ear.take() == self.server_ear.take() == ["CONNECTED"]
-        self.client.enable(EV_READ)
-        self.server.enable(EV_READ)
-        turn(self.base)
-        return self
-
-    def close(self) -> None:
-        self.client.close()
-        self.server.close()
-        turn(self.base)
-
-
-def over(
-    client_below: BufferEvent,
-    server_below: BufferEvent,
-    certificates: Certificates,
-    version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
-) -> Ends:
-    for_client, for_server = certificates.both(version)
-    client = TLSBufferEvent(client_below, for_client, server_hostname="localhost")
-    return Ends(client, TLSBufferEvent(server_below, for_server, server_side=True))
-
-
-@pytest.fixture(params=VERSIONS, ids=str)
-def version(request: pytest.FixtureRequest) -> ssl.TLSVersion:
-    chosen: ssl.TLSVersion = request.param
-    return chosen
-
-
-@pytest.fixture
-def ends(fakes: FakeBase, certificates: Certificates, version: ssl.TLSVersion) -> Iterator[Ends]:
-    """A client and a server over a pair: no time passes, and no system call is made."""
-    ends = over(*PairBufferEvent.pair(fakes.base), certificates, version)
-    yield ends
-    ends.close()
-
-
-@pytest.fixture
-def wired(fakes: FakeBase, certificates: Certificates, version: ssl.TLSVersion) -> Iterator["Wire"]:
-    wire = Wire(fakes.base, certificates, version)
-    yield wire
-    wire.ends.close()
-
-
-class Wire:
-    """A client and a server, and between them the test, which carries the bytes."""
-
-    def __init__(self, base: EventBase, certificates: Certificates, version: ssl.TLSVersion) -> None:
-        self.base = base
-        self.client, self.server = Below(base), Below(base)
-        self.ends = over(self.client, self.server, certificates, version)
-
-    def carry(self, size: int | None = None, *, rounds: int = 8) -> None:
-        """Carry what is there both ways, in pieces of ``size``, until there is no more."""
-        for _ in range(rounds):
-            turn(self.base)
-            for source, target in ((self.client, self.server), (self.server, self.client)):
-                while source.sent and target.reads():
-                    piece = source.sent[:size]
-                    source.sent = source.sent[len(piece) :]
-                    target.arrive(piece)
-
-    def shake(self) -> Ends:
-        self.carry()
-        self.ends.shake()
-        self.carry()  # tickets of TLS 1.3
-        return self.ends
+from evkit.testing import FakeBase, ManualClock, base_with_fakes
+from tls_ends import (  # noqa: F401 - fixtures
+    BOTH,
+    Ends,
+    Pair,
+    Wire,
+    make_ends,
+    make_version,
+    make_wired,
+    over,
+)
 
 
 class TestHandshake:
@@ -259,6 +181,17 @@ class TestHandshake:
         turn(ends.base)
         assert bev.closed
 
+    def test_closed_before_it(self, fakes: FakeBase) -> None:
+        below = Below(fakes.base)
+        bev = TLSBufferEvent(below, server_hostname="localhost", close_underlying=False)
+        bev.close()
+        assert "closed" in repr(bev)
+        below.input.feed(b"the plain connection's")
+        bev.enable(BOTH)
+        turn(fakes.base)
+        assert (below.sent, below.read()) == (b"", b"the plain connection's")
+        below.close()
+
     def test_a_callback_that_fails(self, fakes: FakeBase, ends: Ends) -> None:
         escaped: list[object] = []
         fakes.base.exception_handler = lambda exception, source: escaped.append(source)
@@ -266,6 +199,17 @@ class TestHandshake:
         turn(ends.base)
         assert escaped == [ends.client]
         assert ends.client.closed
+
+    def test_a_callback_below_that_fails(self, fakes: FakeBase) -> None:
+        escaped: list[object] = []
+        fakes.base.exception_handler = lambda exception, source: escaped.append(source)
+        below = Below(fakes.base)
+        bev = TLSBufferEvent(below, server_hostname="localhost")
+        below.output.add_callback(lambda buffer, _info: buffer.readln(-1))
+        turn(fakes.base)
+        assert escaped[0] is bev
+        assert bev.closed
+        assert below.closed
 
     def test_repr(self, ends: Ends) -> None:
         assert repr(ends.client) == "<TLSBufferEvent handshaking enabled=WRITE input=0 output=0>"
@@ -311,6 +255,8 @@ class TestMisuse:
     def test_only_a_socket_connects(self, ends: Ends) -> None:
         with pytest.raises(ValueError, match="only a connection over a socket can connect"):
             ends.client.connect(("127.0.0.1", 1))
+        with pytest.raises(ValueError, match="only a connection over a socket can connect"):
+            ends.client.connect_host("localhost", 1)
 
 
 class TestConnecting:
@@ -332,6 +278,28 @@ class TestConnecting:
         client.close()
         servers[0].close()
         listener.close()
+
+    def test_by_name(self, base: EventBase, certificates: Certificates) -> None:
+        class Knows:
+            def getaddrinfo(self, host: str, port: int, family: int = 0) -> Future[list[Address]]:
+                asked.append((host, port, family))
+                future: Future[list[Address]] = Future(base)
+                future.set_result([server.getsockname()])
+                return future
+
+        asked: list[tuple[str, int, int]] = []
+        client = TLSBufferEvent.over_socket(base, context=certificates.client(), server_hostname="localhost")
+        ear = Ear(client)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            client.connect_host("a name", 443, resolver=Knows(), family=socket.AF_INET)
+            until(base, lambda: "connecting" not in repr(client.underlying))
+            accepted, _ = server.accept()
+            peer = TLSBufferEvent.over_socket(base, accepted, certificates.server(), server_side=True)
+            until(base, lambda: ear.heard)
+        assert asked == [("a name", 443, socket.AF_INET)]
+        assert ear.heard == ["CONNECTED"]
+        client.close()
+        peer.close()
 
     def test_refused(self, base: EventBase) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -555,6 +523,14 @@ class TestBadHandshakes:
             assert heard[0].startswith("ERROR connect: ")
             wire.ends.close()
 
+    def test_an_error_below_without_a_story(self, fakes: FakeBase) -> None:
+        below = Below(fakes.base)
+        bev = TLSBufferEvent(below, server_hostname="localhost")
+        ear = Ear(bev)
+        below.trigger_event(BEV_EVENT_ERROR)
+        assert ear.heard == ["ERROR connect: the peer ended the connection in the TLS handshake"]
+        bev.close()
+
     def test_an_error_below(self, fakes: FakeBase, certificates: Certificates) -> None:
         for direction, side in ((EV_READ, BEV_EVENT_READING), (EV_WRITE, BEV_EVENT_WRITING)):
             below = Below(fakes.base)
@@ -567,6 +543,26 @@ class TestBadHandshakes:
             assert isinstance(bev.error, ConnectionLost)
             assert bev.error.errno == ECONNRESET
             bev.close()
+
+
+class TestBelow:
+    """What happens below when the handshake is done is told as ever."""
+
+    def test_silence(self, wired: Wire) -> None:
+        ends = wired.shake()
+        wired.client._timed_out(EV_WRITE)
+        assert ends.client_ear.heard == ["WRITING|TIMEOUT write: timed out"]
+        ends.server.write(b"x")
+        wired.carry()
+        assert ends.client_ear.data == b"x"
+
+    def test_a_second_connection(self, fakes: FakeBase, wired: Wire) -> None:
+        ends = wired.shake()
+        wired.client.trigger_event(BEV_EVENT_CONNECTED)
+        fakes.clock.advance(1000)
+        turn(wired.base)
+        assert "open" in repr(ends.client)
+        assert ends.client_ear.heard == []
 
 
 class TestHandshakeTimeout:
@@ -624,6 +620,29 @@ class TestHandshakeTimeout:
         assert ear.heard == ["TIMEOUT connect: timed out after 5 s"]
         bev.close()
 
+    def test_none_at_all(self, manual_base: EventBase, clock: ManualClock, below: Below) -> None:
+        bev = TLSBufferEvent(below, server_hostname="localhost", handshake_timeout=None)
+        ear = Ear(bev)
+        turn(manual_base)
+        clock.advance(1e6)
+        turn(manual_base)
+        assert ear.heard == []
+        bev.close()
+
+    def test_silence_below_is_the_end_of_it(
+        self, manual_base: EventBase, clock: ManualClock, pair: Pair
+    ) -> None:
+        below = SocketBufferEvent(manual_base, pair[0])
+        below.set_timeouts(read=5)
+        bev = TLSBufferEvent(below, server_hostname="localhost")
+        ear = Ear(bev)
+        turn(manual_base)
+        clock.advance(5)
+        turn(manual_base)
+        assert ear.heard == ["TIMEOUT read: timed out after 5 s"]
+        assert "failed" in repr(bev)
+        bev.close()
+
     def test_a_time_out_of_the_one_below_comes_up(self, manual_base: EventBase, below: Below) -> None:
         bev = TLSBufferEvent(below, server_hostname="localhost")
         heard: list[int] = []
@@ -634,565 +653,17 @@ class TestHandshakeTimeout:
         bev.close()
 
 
-def records(wire: bytes) -> list[int]:
-    """Return the sizes of the TLS records in what was sent."""
-    sizes = []
-    while wire:
-        sizes.append(int.from_bytes(wire[3:5], "big"))
-        wire = wire[5 + sizes[-1] :]
-    return sizes
-
-
-class TestFlowing:
-    def test_small_writes_are_one_record_and_large_ones_few(self, wired: Wire) -> None:
-        ends = wired.shake()
-        for _ in range(1000):
-            ends.client.write(b"x")
-        turn(wired.base)
-        assert len(records(wired.client.sent)) == 1
-        wired.client.sent = b""
-        wired.client.set_watermark(EV_WRITE, high=1 << 20)
-        for size in (5000, 5000, 40000):
-            ends.client.output.add_reference(bytes(size))
-        turn(wired.base)
-        assert len(records(wired.client.sent)) == 4  # 16384, 16384, 16384, and the rest
-
-    def test_a_file(self, wired: Wire, tmp_path: Path) -> None:
-        ends = wired.shake()
-        content = os.urandom(300_000)
-        (tmp_path / "file").write_bytes(content)
-        ends.server.write(b"head")
-        ends.server.output.add_file(open(tmp_path / "file", "rb"))  # noqa: SIM115 - the buffer's from now on
-        ends.server.write(b"tail")
-        wired.carry()
-        assert ends.client_ear.data == b"head" + content + b"tail"
-
-    def test_a_file_that_shrinks(self, wired: Wire, tmp_path: Path) -> None:
-        ends = wired.shake()
-        (tmp_path / "file").write_bytes(bytes(100))
-        ends.server.output.add_file(open(tmp_path / "file", "rb"))  # noqa: SIM115 - as above
-        os.truncate(tmp_path / "file", 10)
-        turn(wired.base)
-        [heard] = ends.server_ear.heard
-        assert heard.startswith("WRITING|ERROR write: [Errno 5] the file was to have 100 bytes")
-
-    def test_high_marks(self, ends: Ends) -> None:
-        ends.shake()
-        ends.client_ear.takes = False
-        ends.client.set_watermark(EV_READ, high=1000)
-        data = os.urandom(50_000)
-        ends.server.write(data)
-        got = b""
-        while len(got) < len(data):
-            turn(ends.base)
-            assert 0 < len(ends.client.input) <= 1000
-            got += ends.client.read()
-        assert got == data
-
-    def test_disabled_reading_reads_no_more(self, ends: Ends) -> None:
-        ends.shake()
-        ends.client.disable(EV_READ)
-        ends.server.write(b"x")
-        turn(ends.base)
-        assert ends.client_ear.heard == []
-        ends.client.enable(EV_READ)
-        turn(ends.base)
-        assert ends.client_ear.heard == ["read 1"]
-
-    def test_flush(self, ends: Ends) -> None:
-        ends.shake()
-        ends.client.write(b"x")
-        assert ends.client.flush(BOTH, BEV_FLUSH) is True
-        turn(ends.base)
-        assert ends.server_ear.data == b"x"
-
-    def test_a_flood_of_tiny_records(self, wired: Wire) -> None:
-        ends = wired.shake()
-        ends.client.set_watermark(EV_READ, high=100)
-        ends.client_ear.takes = False
-        for _ in range(3000):
-            ends.server.write(b"x")
-            ends.server.flush_output()
-        turn(wired.base)
-        flood, wired.server.sent = wired.server.sent, b""
-        assert len(records(flood)) == 3000
-        wired.client.arrive(flood)
-        turn(wired.base)
-        assert len(ends.client.input) == 100
-        assert not wired.client.reads()
-        assert ends.client_ear.take() == ["read"]
-        ends.client_ear.takes = True
-        ends.client.input.clear()
-        turn(wired.base)
-        assert len(ends.client_ear.data) == 2900
-
-    def test_a_flood_of_empty_records(self, fakes: FakeBase, certificates: Certificates) -> None:
-        wire = Wire(fakes.base, certificates, ssl.TLSVersion.TLSv1_3)
-        ends = wire.shake()
-        wire.client.arrive(
-            b"\x14\x03\x03\x00\x01\x01" * 10_000
-        )  # change_cipher_spec, which means nothing any more
-        turn(fakes.base)
-        assert len(ends.client_ear.heard) == 1
-        assert ends.client_ear.heard[0].startswith("READING|ERROR read: TLS: ")
-        ends.close()
-
-    def test_nobody_who_reads_nothing_is_listened_to(self, wired: Wire) -> None:
-        ends = wired.shake()
-        wired.client.room = 0
-        # What answers a peer's messages is not the user's to hold back, so reading stops instead.
-        wired.client.output.add(bytes(1 << 20))
-        ends.client._session._outgoing.write(b"an answer")
-        ends.client._push()
-        assert not wired.client.reads()
-        wired.client.take(None)
-        assert wired.client.reads()
-
-    def test_a_write_that_must_wait_for_the_peer(self, wired: Wire) -> None:
-        """As in a renegotiation of TLS 1.2; OpenSSL wants the same bytes again."""
-        ends = wired.shake()
-        real = ends.client.ssl_object
-        blocked = Blocked(real)
-        ends.client._session.ssl_object = blocked  # type: ignore[assignment]  # all of it that is used
-        ends.client.disable(EV_READ)
-        ends.client.write(b"abc")
-        turn(wired.base)
-        assert (blocked.sizes, wired.client.sent) == ([3], b"")
-        assert wired.client.reads()  # though the user does not
-        ends.client.write(b"def")
-        ends.client.close_when_drained()
-        turn(wired.base)
-        assert (blocked.sizes, ends.client.closed) == ([3], False)
-        ends.server.write(b"what it waited for")
-        blocked.blocks = False
-        wired.carry()
-        assert blocked.sizes == [3, 3, 3]
-        assert ends.server_ear.data == b"abcdef"
-        assert ends.client.closed
-        assert ends.server_ear.heard[-1] == "READING|EOF"
-
-    def test_time_outs_begin_after_the_handshake(
-        self,
-        manual_base: EventBase,
-        clock: ManualClock,
-        certificates: Certificates,
-    ) -> None:
-        ends = over(*PairBufferEvent.pair(manual_base), certificates)
-        ends.client.set_timeouts(read=5)
-        ends.shake()
-        clock.advance(5)
-        turn(manual_base)
-        assert ends.client_ear.heard == ["READING|TIMEOUT read: timed out after 5 s"]
-        ends.close()
-
-
-class Blocked:
-    """An ``SSLObject`` whose writes have to wait."""
-
-    def __init__(self, real: ssl.SSLObject) -> None:
-        self.real = real
-        self.blocks = True
-        self.sizes: list[int] = []
-
-    def write(self, data: memoryview) -> int:
-        self.sizes.append(len(data))
-        if self.blocks:
-            raise ssl.SSLWantReadError
-        return self.real.write(data)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.real, name)
-
-
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    writes=st.lists(st.binary(max_size=2000), max_size=6),
-    size=st.one_of(st.none(), st.integers(1, 3000)),
-    high=st.one_of(st.none(), st.integers(1, 3000)),
-    version=st.sampled_from(VERSIONS),
-)
-def test_no_split_changes_what_comes_out(
-    certificates: Certificates,
-    *,
-    writes: list[bytes],
-    size: int | None,
-    high: int | None,
-    version: ssl.TLSVersion,
-) -> None:
-    with base_with_fakes().base as base:
-        wire = Wire(base, certificates, version)
-        wire.carry(size)
-        ends = wire.ends.shake()
-        ends.server.set_watermark(EV_READ, high=high)
-        for data in writes:
-            ends.client.write(data)
-        ends.client.shutdown_write()
-        turn(base)
-        for piece in chunks(wire.client.sent, size or 1 << 30):
-            if wire.server.reads():
-                wire.server.arrive(piece)
-            turn(base)
-        assert ends.server_ear.data == b"".join(writes)
-        assert [what for what in ends.server_ear.heard if not what.startswith("read")] == ["READING|EOF"]
-        ends.close()
-
-
-class TestEnds:
-    def test_close_notify_is_the_end(self, ends: Ends) -> None:
-        ends.shake()
-        ends.client.write(b"last")
-        ends.client.shutdown_write()
-        turn(ends.base)
-        assert ends.server_ear.take() == ["read 4", "READING|EOF"]
-        assert not ends.server.enabled & EV_READ
-        ends.server.write(b"half-closed")
-        turn(ends.base)
-        assert ends.client_ear.data == b"half-closed"
-        ends.server.shutdown_write()
-        turn(ends.base)
-        assert ends.client_ear.heard[-1] == "READING|EOF"
-
-    def test_nothing_goes_out_after_it(self, ends: Ends) -> None:
-        ends.shake()
-        ends.client.shutdown_write()
-        ends.client.shutdown_write()
-        ends.client.write(b"x")
-        turn(ends.base)
-        assert ends.client_ear.heard == ["WRITING|ERROR write: TLS: protocol is shutdown"]
-
-    def test_it_is_told_again_to_whoever_reads_again(self, wired: Wire) -> None:
-        ends = wired.shake()
-        ends.client.shutdown_write()
-        wired.carry()
-        assert ends.server_ear.take() == ["READING|EOF"]
-        ends.server.enable(EV_READ)
-        wired.server.arrive(b"junk after the end")
-        assert ends.server_ear.take() == ["READING|EOF"]
-        ends.server.enable(EV_READ)
-        wired.server.arrive_end()
-        turn(wired.base)
-        assert ends.server_ear.take() == ["READING|EOF"]
-
-    def test_with_input_that_nobody_has_read(self, ends: Ends) -> None:
-        ends.shake()
-        ends.client.set_watermark(EV_READ, high=10)
-        ends.client_ear.takes = False
-        ends.server.write(bytes(100))
-        ends.server.shutdown_write()
-        turn(ends.base)
-        assert len(ends.client.input) == 10
-        ends.client.write(b"answer")
-        ends.client.shutdown_write()
-        turn(ends.base)
-        assert ends.server_ear.data == b"answer"
-        assert ends.server_ear.heard[-1] == "READING|EOF"
-        assert len(ends.client.input) == 100  # past its mark: OpenSSL would have lost it
-        ends.client.input.clear()
-        turn(ends.base)
-        assert ends.client_ear.heard[-1] == "READING|EOF"
-
-    @pytest.mark.parametrize("dirty", [False, True])
-    @pytest.mark.parametrize("cut", [0, 3])
-    def test_a_stream_that_is_cut(self, wired: Wire, cut: int, *, dirty: bool) -> None:
-        ends = wired.shake()
-        ends.client.allow_dirty_shutdown = dirty
-        ends.server.write(b"part one")
-        ends.server.flush_output()
-        ends.server.write(b"part two")
-        turn(wired.base)
-        wired.client.arrive(wired.server.sent[: len(wired.server.sent) - cut])
-        wired.client.arrive_end()
-        turn(wired.base)
-        assert ends.client_ear.data == (b"part one" if cut else b"part onepart two")
-        story = "READING|ERROR read: the stream ended without the peer's close_notify"
-        assert ends.client_ear.heard[-1] == ("READING|EOF" if dirty else story)
-        assert dirty or isinstance(ends.client.error, TLSError)
-
-    def test_a_reset(self, wired: Wire) -> None:
-        ends = wired.shake()
-        ends.server.write(b"before it")
-        turn(wired.base)
-        wired.client.arrive(wired.server.sent)
-        wired.client._failed(
-            EV_READ, BEV_EVENT_READING | BEV_EVENT_ERROR, ConnectionResetError(ECONNRESET, "reset")
-        )
-        assert ends.client_ear.heard == ["read 9", f"READING|ERROR read: [Errno {ECONNRESET}] reset"]
-
-    def test_a_bad_record(self, wired: Wire) -> None:
-        ends = wired.shake()
-        ends.server.write(b"good")
-        turn(wired.base)
-        good = wired.server.sent
-        wired.client.arrive(good + good)  # a record that is played again is a forged one
-        assert ends.client_ear.heard[0] == "read 4"
-        assert ends.client_ear.heard[1:] == ["READING|ERROR read: TLS: decryption failed or bad record mac"]
-        assert isinstance(ends.client.error, TLSError)
-        assert ends.client.error.during == "read"
-        wired.server.arrive(wired.client.sent)  # the alert
-        assert "alert" in ends.server_ear.heard[-1]
-        ends.client.write(b"x")
-        turn(wired.base)
-        assert ends.client_ear.heard[-1].startswith("WRITING|ERROR write: TLS: ")
-        ends.client.close_when_drained()
-        turn(wired.base)
-        assert ends.client.closed
-
-    def test_plain_text_after_the_handshake(self, wired: Wire) -> None:
-        ends = wired.shake()
-        wired.client.arrive(b"HTTP/1.1 400 Bad Request\r\n")
-        assert ends.client_ear.heard == ["READING|ERROR read: TLS: wrong version number"]
-
-    def test_flush_finished(self, ends: Ends) -> None:
-        ends.shake()
-        ends.client.write(b"x")
-        ends.client.flush(EV_WRITE, BEV_FINISHED)
-        turn(ends.base)
-        assert ends.server_ear.heard == ["read 1", "READING|EOF"]
-
-
-class TestClosing:
-    def test_when_drained_says_goodbye(self, ends: Ends) -> None:
-        ends.shake()
-        data = os.urandom(500_000)
-        ends.client.write(data)
-        ends.client.close_when_drained()
-        turn(ends.base)
-        assert ends.client.closed
-        assert ends.server_ear.data == data
-        assert ends.server_ear.heard[-1] == "READING|EOF"
-
-    def test_when_drained_in_the_handshake(self, ends: Ends) -> None:
-        ends.client.write(b"all that I have to say")
-        ends.client.close_when_drained()
-        ends.server.enable(EV_READ)
-        turn(ends.base)
-        assert ends.client.closed
-        assert ends.server_ear.data == b"all that I have to say"
-        assert "READING|EOF" in ends.server_ear.heard
-
-    def test_close_says_goodbye(self, ends: Ends) -> None:
-        ends.shake()
-        ends.client.close()
-        turn(ends.base)
-        assert ends.server_ear.heard == ["READING|EOF"]
-
-    def test_close_does_not_say_that_this_was_all_when_it_was_not(self, ends: Ends) -> None:
-        ends.shake()
-        ends.client.write(b"x")
-        ends.client.close()
-        turn(ends.base)
-        assert ends.server_ear.heard == [
-            "READING|ERROR read: the stream ended without the peer's close_notify"
-        ]
-
-    def test_close_in_the_handshake(self, ends: Ends) -> None:
-        ends.client.close()
-        turn(ends.base)
-        assert ends.server_ear.heard == ["ERROR connect: the peer ended the connection in the TLS handshake"]
-
-    def test_goodbye_to_a_peer_that_is_gone(
-        self, base: EventBase, pair: Pair, certificates: Certificates
-    ) -> None:
-        ends = over(SocketBufferEvent(base, pair[0]), SocketBufferEvent(base, pair[1]), certificates).shake()
-        pair[1].close()
-        ends.client.close()
-        assert ends.client_ear.heard == []
-        ends.server.close()
-
-    def test_gives_the_plain_connection_back(self, fakes: FakeBase, certificates: Certificates) -> None:
-        below = PairBufferEvent.pair(fakes.base)
-        plain = Ear(below[0]), Ear(below[1])
-        below[0].enable(EV_READ)
-        below[1].write(b"220 ready\r\n")
-        turn(fakes.base)
-        ends = Ends(
-            TLSBufferEvent(
-                below[0], certificates.client(), server_hostname="localhost", close_underlying=False
-            ),
-            TLSBufferEvent(below[1], certificates.server(), server_side=True, close_underlying=False),
-        ).shake()
-        ends.client.shutdown_write()
-        ends.server.shutdown_write()
-        turn(fakes.base)
-        assert ends.client_ear.heard == ends.server_ear.heard == ["READING|EOF"]
-        ends.close()
-        plain = Ear(below[0]), Ear(below[1])
-        below[0].write(b"plain again")
-        turn(fakes.base)
-        assert plain[1].data == b"plain again"
-
-    def test_leaves_no_cycle(self, fakes: FakeBase, certificates: Certificates) -> None:
-        class Seen(TLSBufferEvent):
-            __slots__ = ("__weakref__",)
-
-        gc.disable()
-        try:
-            for refused in (False, True):
-                below = PairBufferEvent.pair(fakes.base)
-                name = "elsewhere" if refused else "localhost"
-                client = Seen(below[0], certificates.client(), server_hostname=name)
-                server = Seen(below[1], certificates.server(), server_side=True)
-                client.set_callbacks(event=lambda bev, what: bev.read())
-                client.enable(EV_READ)
-                server.write(b"x")
-                turn(fakes.base)
-                assert (client.error is not None) is refused
-                errors = client.error, server.error  # whoever keeps these keeps nothing else
-                gone = weakref.ref(client), weakref.ref(server)
-                client.close()
-                server.close()
-                turn(fakes.base)
-                del client, server, below
-                assert [ref() for ref in gone] == [None, None]
-                assert all(error is None or error.__traceback__ is None for error in errors)
-        finally:
-            gc.enable()
-
-
-class TestShutdown:
-    def closed(self, bev: TLSBufferEvent) -> list[BufferEvent]:
-        closed: list[BufferEvent] = []
-        bev.on_close = closed.append
-        return closed
-
-    def test_waits_for_the_peer(self, ends: Ends) -> None:
-        ends.shake()
-        closed = self.closed(ends.client)
-        ends.client.write(b"last")
-        ends.client.shutdown()
-        turn(ends.base)
-        assert ends.server_ear.heard == ["read 4", "READING|EOF"]
-        ends.server.write(bytes(100_000))  # it is dropped
-        turn(ends.base)
-        assert closed == []
-        assert not ends.client.input
-        ends.server.close()
-        if not closed:
-            turn(ends.base)
-        assert closed == [ends.client]
-        assert ends.client_ear.heard == []
-
-    def test_that_both_ask_for(self, ends: Ends) -> None:
-        ends.shake()
-        ends.client.shutdown()
-        ends.server.shutdown()
-        turn(ends.base)
-        assert ends.client.closed
-        assert ends.server.closed
-
-    def test_after_the_peers(self, ends: Ends) -> None:
-        ends.shake()
-        ends.server.shutdown_write()
-        turn(ends.base)
-        ends.client.write(b"answer")
-        ends.client.shutdown()
-        turn(ends.base)
-        assert ends.client.closed
-        assert ends.server_ear.data == b"answer"
-        assert ends.server_ear.heard[-1] == "READING|EOF"
-
-    def test_finishes_what_it_has_to_send_though_the_peer_is_done(self, wired: Wire) -> None:
-        ends = wired.shake()
-        wired.client.room = 0
-        ends.client.write(b"long answer")
-        ends.client.shutdown()
-        ends.server.shutdown_write()
-        wired.carry()
-        assert "open" in repr(ends.client)
-        wired.client.take(None)
-        assert "closed" in repr(ends.client)
-        wired.carry()
-        assert ends.server_ear.data == b"long answer"
-
-    @pytest.mark.parametrize("how", ["end", "reset", "junk"])
-    def test_a_peer_that_says_nothing(self, wired: Wire, how: str) -> None:
-        ends = wired.shake()
-        ends.client.shutdown()
-        turn(wired.base)
-        if how == "end":
-            wired.client.arrive_end()
-        elif how == "reset":
-            wired.client._failed(EV_READ, BEV_EVENT_READING | BEV_EVENT_ERROR, ConnectionResetError())
-        else:
-            wired.client.arrive(b"junk and junk and junk")
-        assert ends.client.closed
-
-    def test_time_out(self, manual_base: EventBase, clock: ManualClock, certificates: Certificates) -> None:
-        ends = over(*PairBufferEvent.pair(manual_base), certificates).shake()
-        ends.client.shutdown(timeout=3)
-        turn(manual_base)
-        clock.advance(2)
-        turn(manual_base)
-        assert "open" in repr(ends.client)
-        clock.advance(1)
-        turn(manual_base)
-        assert "closed" in repr(ends.client)
-        ends.close()
-
-    def test_without_a_time_out(
-        self, manual_base: EventBase, clock: ManualClock, certificates: Certificates
-    ) -> None:
-        ends = over(*PairBufferEvent.pair(manual_base), certificates).shake()
-        ends.client.shutdown(timeout=None)
-        clock.advance(1000)
-        turn(manual_base)
-        assert not ends.client.closed
-        ends.close()
-
-    def test_of_a_silent_handshake(self, manual_base: EventBase, clock: ManualClock) -> None:
-        bev = TLSBufferEvent(Below(manual_base), server_hostname="localhost")
-        bev.shutdown(timeout=3)
-        turn(manual_base)
-        assert not bev.closed
-        clock.advance(3)
-        turn(manual_base)
-        assert bev.closed
-
-    def test_that_begins_in_the_handshake(
-        self, manual_base: EventBase, clock: ManualClock, certificates: Certificates
-    ) -> None:
-        ends = over(*PairBufferEvent.pair(manual_base), certificates)
-        ends.client.write(b"last")
-        ends.client.shutdown(timeout=3)
-        ends.server.enable(EV_READ)
-        turn(manual_base)
-        assert ends.server_ear.heard == ["CONNECTED", "read 4", "READING|EOF"]
-        assert "open" in repr(ends.client)
-        clock.advance(3)
-        turn(manual_base)
-        assert "closed" in repr(ends.client)
-        ends.close()
-
-    def test_more_than_once_and_too_late(self, ends: Ends) -> None:
-        ends.shake()
-        ends.client.shutdown()
-        ends.client.shutdown()
-        turn(ends.base)
-        ends.server.close()
-        turn(ends.base)
-        assert ends.client.closed
-        ends.client.shutdown()
-
-    def test_of_a_handshake_that_failed(self, fakes: FakeBase) -> None:
-        bev = TLSBufferEvent(Below(fakes.base), server_hostname="localhost")
-        turn(fakes.base)
-        bev.underlying.arrive(b"not TLS at all")  # type: ignore[attr-defined]  # it is a Below
-        bev.shutdown()
-        assert bev.closed
-
-    def test_nonsense(self, ends: Ends) -> None:
-        with pytest.raises(ValueError, match="a time-out is a number of seconds"):
-            ends.client.shutdown(timeout=-1)
-        assert not ends.client.closed
-
-
 def test_priority() -> None:
     with base_with_fakes().base as base:
         base.priority_init(2)
-        bev = TLSBufferEvent(Below(base), server_hostname="localhost")
-        bev.set_priority(0)
+        below = Below(base)
+        below.set_priority(0)
+        bev = TLSBufferEvent(below, server_hostname="localhost")
         assert [entry.level for entry in bev._queue_entries()] == [0, 0]  # the first step, and the time-out
+        bev.set_priority(1)
+        assert [entry.level for entry in bev._queue_entries()] == [1, 1]
         bev.close()
+        assert bev._queue_entries() == []
 
 
 @pytest.mark.parametrize("name", ["evkit", "evkit.core.bufferevent"])

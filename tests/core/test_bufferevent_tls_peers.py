@@ -8,7 +8,7 @@ from typing import IO
 
 import pytest
 
-from below import Ear, until
+from below import Ear, turn, until
 from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import BufferEvent
@@ -85,6 +85,17 @@ def feed(process: "subprocess.Popen[bytes]", data: bytes) -> None:
     process.stdin.flush()
 
 
+def read_until(process: "subprocess.Popen[bytes]", what: bytes) -> bytes:
+    """Return what it says, up to the line that has ``what``."""
+    assert process.stdout is not None
+    said = b""
+    while what not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    return said
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_client_of_ours_is_theirs(
     base: EventBase, server: Server, certificates: Certificates, run: Run, tmp_path: Path, version: str
@@ -105,6 +116,74 @@ def test_a_client_of_ours_is_theirs(
         client.wait(timeout=10)
     assert server.data == question
     assert (tmp_path / "output").read_bytes().endswith(answer)
+
+
+def test_what_is_agreed_with_a_client(
+    base: EventBase, server: Server, certificates: Certificates, run: Run
+) -> None:
+    names: list[str | None] = []
+    server.context.sni_callback = lambda _object, name, _context: names.append(name)
+    server.context.set_alpn_protocols(["http/1.1"])
+    server.context.verify_mode = ssl.CERT_REQUIRED
+    server.context.load_verify_locations(certificates.path("ca"))
+    client = run(
+        "s_client", "-connect", server.address, "-servername", "localhost", "-alpn", "h2,http/1.1",
+        "-cert", certificates.path("client"), "-quiet",
+    )  # fmt: skip
+    feed(client, b"hello")
+    until(base, lambda: server.data == b"hello")
+    agreed = server.connections[0].ssl_object
+    assert names == ["localhost"]
+    assert agreed.selected_alpn_protocol() == "http/1.1"
+    shown = agreed.getpeercert()
+    assert shown is not None
+    assert (("commonName", "a client"),) in shown["subject"]
+
+
+def test_a_client_without_a_certificate(
+    base: EventBase, server: Server, certificates: Certificates, run: Run
+) -> None:
+    server.context.verify_mode = ssl.CERT_REQUIRED
+    server.context.load_verify_locations(certificates.path("ca"))
+    run("s_client", "-connect", server.address, "-quiet")
+    until(base, lambda: server.heard)
+    assert server.heard == ["ERROR connect: the TLS handshake failed: peer did not return a certificate"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_that_ends(base: EventBase, server: Server, run: Run, version: str) -> None:
+    client = run("s_client", "-connect", server.address, version)
+    feed(client, b"this and no more\n")
+    until(base, lambda: server.data == b"this and no more\n")
+    feed(client, b"Q\n")
+    until(base, lambda: server.heard)
+    assert server.heard == ["READING|EOF"]
+
+
+@pytest.mark.parametrize("command", [b"k\n", b"K\n"], ids=["its own", "both"])
+def test_a_client_that_changes_its_keys(base: EventBase, server: Server, run: Run, command: bytes) -> None:
+    client = run("s_client", "-connect", server.address, "-tls1_3")
+    feed(client, b"before\n")
+    until(base, lambda: server.data == b"before\n")
+    feed(client, command)
+    said = read_until(client, b"KEYUPDATE")
+    feed(client, b"after\n")
+    until(base, lambda: server.data == b"before\nafter\n")
+    server.connections[0].write(b"and an answer\n")
+    turn(base)
+    assert b"and an answer\n" not in said
+    assert read_until(client, b"and an answer")
+
+
+def test_a_client_that_asks_for_a_renegotiation(base: EventBase, server: Server, run: Run) -> None:
+    """It is refused, as anybody could keep a server busy with it; the client takes that for the end."""
+    client = run("s_client", "-connect", server.address, "-tls1_2")
+    feed(client, b"before\n")
+    until(base, lambda: server.data == b"before\n")
+    feed(client, b"R\n")
+    until(base, lambda: server.heard)
+    assert read_until(client, b"no renegotiation")
+    assert server.data == b"before\n"
 
 
 def test_a_client_that_does_not_trust_us(base: EventBase, server: Server, run: Run) -> None:
@@ -156,6 +235,52 @@ def test_a_server_of_theirs(base: EventBase, certificates: Certificates, run: Ru
     bev.shutdown()
     until(base, lambda: closed)
     assert theirs.process.wait(timeout=10) == 0
+
+
+@pytest.mark.parametrize("command", [b"k\n", b"K\n"], ids=["its own", "both"])
+def test_a_server_that_changes_its_keys(
+    base: EventBase, certificates: Certificates, run: Run, command: bytes
+) -> None:
+    theirs = Theirs(run, certificates, "-tls1_3")
+    bev = TLSBufferEvent.over_socket(base, context=certificates.client(), server_hostname="localhost")
+    ear = Ear(bev)
+    bev.enable(EV_READ)
+    bev.connect(theirs.address)
+    until(base, lambda: ear.heard == ["CONNECTED"])
+    feed(theirs.process, b"before\n")
+    until(base, lambda: ear.data == b"before\n")
+    come: list[int] = []
+    assert bev.underlying is not None
+    bev.underlying.input.add_callback(lambda _buffer, info: come.append(info.added))
+    feed(theirs.process, command)
+    until(base, lambda: come)
+    assert ear.data == b"before\n"
+    feed(theirs.process, b"by the new ones\n")
+    until(base, lambda: ear.data == b"before\nby the new ones\n")
+    bev.write(b"and an answer\n")
+    bev.close_when_drained()
+    until(base, lambda: bev.closed)
+    assert theirs.process.stdout is not None
+    assert b"and an answer\n" in theirs.process.stdout.read()
+
+
+@pytest.mark.parametrize("dirty", [False, True])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_server_that_leaves_without_a_word(
+    base: EventBase, certificates: Certificates, run: Run, version: str, *, dirty: bool
+) -> None:
+    theirs = Theirs(run, certificates, version)
+    bev = TLSBufferEvent.over_socket(base, context=certificates.client(), server_hostname="localhost")
+    ear = Ear(bev)
+    bev.enable(EV_READ)
+    bev.connect(theirs.address)
+    until(base, lambda: ear.heard == ["CONNECTED"])
+    bev.allow_dirty_shutdown = dirty
+    feed(theirs.process, b"q\n")
+    until(base, lambda: len(ear.heard) == 2)
+    story = "READING|ERROR read: the stream ended without the peer's close_notify"
+    assert ear.heard[1] == ("READING|EOF" if dirty else story)
+    bev.close()
 
 
 def test_a_server_that_shows_the_wrong_name(base: EventBase, certificates: Certificates, run: Run) -> None:

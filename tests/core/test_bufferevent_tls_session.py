@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
-from evkit.core.bufferevent.tls_session import TLSSession, tls_error
+from evkit.core.bufferevent.tls_session import FAILED, HANDSHAKE, MAX_RECORD, OPEN, TLSSession, tls_error
 from evkit.errors import TLSError
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -52,9 +52,9 @@ def test_data(two: Two) -> None:
 
 def test_goodbyes(two: Two) -> None:
     two.client.say_goodbye()
-    two.client.say_goodbye()
-    assert two.client.said_goodbye
     two.carry()
+    two.client.say_goodbye()
+    assert two.client.take() == b""
     before = two.server.over
     assert two.server.read(1) == b""
     assert (before, two.server.over) == (False, True)
@@ -69,20 +69,111 @@ def test_goodbyes(two: Two) -> None:
     assert str(error) == "write: TLS: protocol is shutdown"
 
 
-def test_nothing_is_taken_after_the_end(two: Two) -> None:
+def test_the_end_is_told_as_often_as_it_is_asked_for(two: Two) -> None:
     two.client.say_goodbye()
     two.carry()
-    two.server.read(1)
-    two.server.feed([memoryview(bytes(1000))])
-    assert not two.server.has_input
+    assert [two.server.read(1), two.server.read(1)] == [b"", b""]
+    assert two.server.has_input is True
+
+
+def test_what_follows_the_end_is_given_back(two: Two) -> None:
+    assert two.server.take_rest() == b""
+    two.client.write(memoryview(b"x"))
+    two.client.say_goodbye()
+    two.server.feed([memoryview(two.client.take()), memoryview(b"plain")])
+    assert [two.server.read(9), two.server.take_rest(), two.server.read(9)] == [b"x", b"", b""]
+    assert two.server.take_rest() == b"plain"
+
+
+def test_what_follows_a_bad_record_is_not(two: Two) -> None:
+    two.server.feed([memoryview(b"\x17\x03\x03\x00\x20" + bytes(32) + b"more")])
+    assert isinstance(two.server.read(1), TLSError)
+    assert two.server.take_rest() == b""
+
+
+def test_what_is_not_read_is_read_after_the_goodbye(two: Two) -> None:
+    for data in (b"one", b"two"):
+        two.client.write(memoryview(data))
+    two.client.say_goodbye()
+    two.carry()
+    two.server.say_goodbye()
+    assert (two.server.over, two.server.has_input) == (True, True)
+    assert [two.server.read(2) for _ in range(6)] == [b"on", b"e", b"tw", b"o", b"", b""]
+    two.carry()
+    assert two.client.read(1) == b""
+
+
+def test_what_is_not_read_waits_though_the_peer_has_not_ended(two: Two) -> None:
+    two.client.write(memoryview(b"one"))
+    two.carry()
+    two.server.say_goodbye()
+    assert (two.server.over, two.server.has_input) == (False, True)
+    assert two.server.read(9) == b"one"
+    assert two.server.has_input is False
+
+
+def test_no_goodbye(two: Two) -> None:
+    two.client.forgo_goodbye()
+    two.client.say_goodbye()
+    assert two.client.take() == b""
+
+
+def test_no_goodbye_in_a_handshake(certificates: Certificates) -> None:
+    two = Two(certificates, VERSIONS[1])
+    two.client.say_goodbye()
+    assert two.client.take() == b""
+    assert two.client.stage == HANDSHAKE
+    two.shake()
+    assert two.client.stage == OPEN
+    two.client.say_goodbye()
+    assert two.client.take() != b""
+
+
+def test_room_is_a_record(two: Two) -> None:
+    """Whatever is in it, there is room for the rest of a record; the largest ones fit."""
+    assert two.client.write(memoryview(bytes(MAX_RECORD))) == MAX_RECORD
+    record = two.client.take()
+    before = two.server.room
+    two.server.feed([memoryview(record)[:-1]])
+    assert len(record) <= before
+    assert two.server.room == before - len(record) + 1
+    assert two.server.read(MAX_RECORD) is None
+    assert two.server.room == before
+
+
+def test_a_write_that_can_never_be(two: Two) -> None:
+    """A renegotiation of TLS 1.2 that the peer has begun and left."""
+    two.server.say_goodbye()
+    two.carry()
+    two.client.read(1)
+    two.server.ssl_object = two.client.ssl_object = Waiting()  # type: ignore[assignment]  # all of it that is used
+    assert two.server.write(memoryview(b"x")) is None
+    two.server.feed_eof()
+    for session in (two.client, two.server):
+        error = session.write(memoryview(b"x"))
+        assert isinstance(error, TLSError)
+        assert error.during == "write"
+
+
+class Waiting:
+    """An ``SSLObject`` that waits for its peer."""
+
+    def write(self, data: memoryview) -> int:
+        raise ssl.SSLWantReadError
 
 
 def test_a_stream_that_is_cut(two: Two) -> None:
     two.server.feed_eof()
     error = two.server.read(1)
     assert isinstance(error, TLSError)
-    assert isinstance(error.__cause__, ssl.SSLEOFError)
-    assert two.server.over
+    assert str(error) == "read: the stream ended without the peer's close_notify"
+    assert (two.server.over, two.server.cut) == (True, True)
+    assert two.server.read(1) is error
+    assert two.server.write(memoryview(b"though")) == 6
+    two.server.say_goodbye()
+    two.carry()
+    assert [two.client.read(100), two.client.read(100)] == [b"though", b""]
+    assert two.client.cut is False
 
 
 def test_garbage(two: Two) -> None:
@@ -96,6 +187,7 @@ def test_garbage(two: Two) -> None:
     assert error.__cause__.__context__ is None
     assert two.server.take()  # the alert
     two.server.say_goodbye()
+    assert two.server.read(1) is error
 
 
 def test_a_handshake_that_fails(certificates: Certificates) -> None:
@@ -104,6 +196,66 @@ def test_a_handshake_that_fails(certificates: Certificates) -> None:
     error = two.server.shake()
     assert isinstance(error, TLSError)
     assert (str(error), error.during) == ("connect: the TLS handshake failed: http request", "connect")
+
+
+def test_a_handshake_that_is_given_up(certificates: Certificates) -> None:
+    two = Two(certificates, VERSIONS[1])
+    two.client.fail()
+    assert two.client.stage == FAILED
+
+
+class TestContexts:
+    def test_a_server_needs_one(self) -> None:
+        with pytest.raises(ValueError, match="a TLS server needs a context"):
+            TLSSession(None, server_side=True, server_hostname=None, resumed=None)
+
+    def test_clients_share_one_that_verifies(self) -> None:
+        sessions = [
+            TLSSession(None, server_side=False, server_hostname="localhost", resumed=None) for _ in "ab"
+        ]
+        contexts = [session.ssl_object.context for session in sessions]
+        assert contexts[0] is contexts[1]
+        assert contexts[0].verify_mode == ssl.CERT_REQUIRED
+        assert contexts[0].check_hostname
+
+    def test_a_name_is_needed_where_one_is_checked(self, certificates: Certificates) -> None:
+        context = certificates.client()
+        with pytest.raises(ValueError, match="server_hostname is needed"):
+            TLSSession(context, server_side=False, server_hostname=None, resumed=None)
+        context.check_hostname = False
+        TLSSession(context, server_side=False, server_hostname=None, resumed=None)
+
+    def test_a_server_asks_clients_for_no_name(self, certificates: Certificates) -> None:
+        context = certificates.server()
+        context.check_hostname = True
+        TLSSession(context, server_side=True, server_hostname=None, resumed=None)
+
+    def test_of_the_other_side(self, certificates: Certificates) -> None:
+        with pytest.raises(ValueError, match="no TLS session can be made"):
+            TLSSession(certificates.client(), server_side=True, server_hostname=None, resumed=None)
+
+
+def test_a_certificate_that_is_not_trusted(certificates: Certificates) -> None:
+    two = Two(certificates, VERSIONS[1])
+    two.client = TLSSession(
+        ssl.create_default_context(), server_side=False, server_hostname="localhost", resumed=None
+    )
+    answers = []
+    for _ in range(4):
+        answers += [two.client.shake(), two.server.shake()]
+        two.carry()
+    told = [str(answer) for answer in answers if isinstance(answer, TLSError)]
+    assert told[0] == (
+        "connect: the TLS handshake failed: certificate verify failed: unable to get local issuer certificate"
+    )
+    assert "alert unknown ca" in told[-1]
+
+
+def test_an_error_s_context_is_let_go() -> None:
+    error = ssl.SSLError(1, "wrong")
+    error.__context__ = KeyError()
+    assert tls_error(error, "read").__cause__ is error
+    assert error.__context__ is None
 
 
 def test_an_error_without_a_reason() -> None:

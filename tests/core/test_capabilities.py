@@ -82,6 +82,8 @@ def test_tls_is_loaded_when_it_is_asked_for() -> None:
         "import sys; from evkit.core.capabilities import features; found = features(); print('ssl' in sys.modules); "
         "found.tls; print('ssl' in sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
     pytest.importorskip("ssl")
     assert run.stdout.split() == ["False", "True"]

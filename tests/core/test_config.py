@@ -106,9 +106,10 @@ class TestEnvironment:
         config = EventConfig(flags=BASE_IGNORE_ENV, environment={"EVENT_NOEPOLL": "1"})
         assert chosen(config) == "epoll"
 
-    def test_ignored_in_a_setuid_program(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("os.geteuid", lambda: 0)
-        monkeypatch.setattr("os.getuid", lambda: 1000)
+    @pytest.mark.parametrize("kind", ["u", "g"])
+    def test_ignored_in_a_program_that_lends_rights(self, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+        monkeypatch.setattr(f"os.gete{kind}id", lambda: 0)
+        monkeypatch.setattr(f"os.get{kind}id", lambda: 1000)
         assert chosen(EventConfig(environment={"EVENT_NOEPOLL": "1"})) == "epoll"
 
     def test_is_the_processs_own_unless_given(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,8 +191,8 @@ def test_other_flags_choose_no_backend(flag: int) -> None:
 
 class TestLimits:
     @pytest.mark.parametrize("name", ["max_dispatch_interval", "max_dispatch_callbacks"])
-    @pytest.mark.parametrize("limit", [0, -1])
-    def test_that_let_nothing_run(self, name: str, limit: int) -> None:
+    @pytest.mark.parametrize("limit", [0, -1, float("nan")])
+    def test_that_let_nothing_run(self, name: str, limit: float) -> None:
         limits: dict[str, Any] = {name: limit}
         with pytest.raises(ValueError, match=f"{name} must be None or positive, got {limit}"):
             EventConfig(**limits)

@@ -436,8 +436,8 @@ class TestFailing:
     @needs_ipv6
     @pytest.mark.parametrize(
         "address",
-        [("::1", 80, 1 << 40, 0), ("::1", 80, "x", 0), "\0" + "x" * 200, "\ud800"],
-        ids=["flow label", "no number", "abstract name", "surrogate"],
+        [("::1", 80, 1 << 40, 0), ("127.0.0.1", 80, 0, 0), "\0" + "x" * 200, "\ud800"],
+        ids=["flow label", "scope of IPv4", "abstract name", "surrogate"],
     )
     def test_bad_address_keeps_no_other_from_being_tried(
         self, base: EventBase, cleanup: ExitStack, address: Address

@@ -4,22 +4,27 @@ import errno
 import os
 import socket
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from evkit.core import datagram as module
+from evkit.core import datagram, datagram_output
 from evkit.core.base import EventBase
 from evkit.core.datagram import DatagramEndpoint
 from evkit.core.datagram_queue import OVERHEAD
-from evkit.core.flags import EV_READ, EVLOOP_NONBLOCK, EVLOOP_ONCE
+from evkit.core.flags import COUNT_ADDED, EV_READ, EVLOOP_NONBLOCK, EVLOOP_ONCE
 from evkit.core.net import Address
-from evkit.errors import TransportError
+from evkit.errors import LoopError, TransportError
 from evkit.testing import ManualClock
 
 ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
 ANY_PORT = ("127.0.0.1", 0)
+
+
+def ignore(*_: object) -> None:
+    pass
 
 
 def has_ipv6() -> bool:
@@ -160,6 +165,36 @@ class TestPassing:
         server.endpoint.close()
         client.close()
 
+    @needs_ipv6
+    def test_sender_s_address_with_its_scope_is_where_to_answer(
+        self, base: EventBase, open_descriptors: None
+    ) -> None:
+        server = Ear(DatagramEndpoint.bind, base, ("::1", 0))
+        client = Ear(DatagramEndpoint.bind, base, ("::1", 0, 0, 0))
+        client.endpoint.send(b"six", ("::1", server.endpoint.port, 0, 0))
+        server.run()
+        ((_, address),) = server.got
+        assert address == ("::1", client.endpoint.port, 0, 0)
+        server.endpoint.send(b"back", address)
+        server.run()
+        assert client.got == [(b"back", ("::1", server.endpoint.port, 0, 0))]
+        for ear in (server, client):
+            ear.endpoint.close()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="needs the broadcast address of Linux's loopback")
+    def test_broadcast_is_for_who_asks_for_it(self, base: EventBase, open_descriptors: None) -> None:
+        server = Ear(DatagramEndpoint.bind, base, ("0.0.0.0", 0))
+        client = Ear(DatagramEndpoint.bind, base, ANY_PORT)
+        everybody = ("127.255.255.255", server.endpoint.port)
+        client.endpoint.send(b"refused", everybody)
+        client.endpoint.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, True)
+        client.endpoint.send(b"all of you", everybody)
+        server.run()
+        assert server.data == [b"all of you"]
+        assert client.told == [("write", errno.EACCES, everybody)]
+        for ear in (server, client):
+            ear.endpoint.close()
+
     def test_connected_hears_its_peer_alone(self, server: Ear, client: Ear) -> None:
         with socket.socket(type=socket.SOCK_DGRAM) as stranger:
             stranger.sendto(b"forged", client.endpoint.socket.getsockname())
@@ -168,7 +203,7 @@ class TestPassing:
         assert client.data == [b"true"]
 
     def test_flood_is_taken_in_portions(self, server: Ear, client: Ear) -> None:
-        for number in range(module._PER_EVENT + 3):
+        for number in range(datagram_output.PER_EVENT + 3):
             client.endpoint.send(str(number).encode())
         seen: list[int] = []
         near, far = socket.socketpair()
@@ -176,10 +211,10 @@ class TestPassing:
             near.send(b"x")
             server.base.event(far, EV_READ, lambda _event, _what: seen.append(len(server.got))).add()
             server.base.loop(ONE_PASS)
-            assert len(server.got) == module._PER_EVENT
+            assert len(server.got) == datagram_output.PER_EVENT
             assert len(seen) == 1  # others had their turn in the same pass
         server.run()
-        assert server.data == [str(number).encode() for number in range(module._PER_EVENT + 3)]
+        assert server.data == [str(number).encode() for number in range(datagram_output.PER_EVENT + 3)]
 
     def test_callback_that_fails_hurts_no_other_datagram(self, server: Ear, client: Ear) -> None:
         escaped: list[object] = []
@@ -262,6 +297,18 @@ class TestQueue:
         server.run()
         assert server.data == [bytes(1000)]
 
+    def test_one_larger_than_the_queue_hears_when_there_is_room(self, server: Ear, client: Ear) -> None:
+        """Nothing is in the queue that would go first."""
+        choke(client).failures = [BlockingIOError()]
+        client.endpoint._queue.limit = 0
+        assert client.endpoint.send(bytes(1000)) is False
+        server.run()
+        assert client.drained == 1
+        assert client.endpoint.send(bytes(1000))
+        server.run()
+        assert server.data == [bytes(1000)]
+        assert client.drained == 1
+
     def test_bytes_may_change_after_send(self, server: Ear, client: Ear) -> None:
         choke(client).failures = [BlockingIOError()]
         data = bytearray(b"before")
@@ -273,7 +320,7 @@ class TestQueue:
     def test_long_queue_is_sent_in_portions(self, server: Ear, client: Ear) -> None:
         choked = choke(client)
         choked.always = BlockingIOError()
-        count = module._PER_EVENT + 2
+        count = datagram_output.PER_EVENT + 2
         for number in range(count):
             client.endpoint.send(str(number).encode())
         choked.always = None
@@ -341,6 +388,35 @@ class TestErrors:
         for ear in (client, server):
             ear.endpoint.close()
 
+    @pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENOPROTOOPT])
+    def test_answer_to_an_earlier_datagram_does_not_cost_this_one(
+        self, server: Ear, client: Ear, number: int
+    ) -> None:
+        choke(client).failures = [OSError(number, "no")]
+        client.endpoint.send(b"now?")
+        server.run()
+        assert server.data == [b"now?"]
+        assert client.told == [("read", number, None)]
+
+    def test_error_that_comes_again_is_the_datagram_s_own(self, server: Ear, client: Ear) -> None:
+        choke(client).failures = [OSError(errno.ENETUNREACH, "no"), OSError(errno.ENETUNREACH, "no")]
+        client.endpoint.send(b"lost")
+        server.run()
+        assert server.data == []
+        assert client.told == [("write", errno.ENETUNREACH, None)]
+
+    @pytest.mark.parametrize("then", [BlockingIOError(), OSError(errno.EPERM, "no")])
+    def test_answer_is_told_whatever_becomes_of_the_datagram(
+        self, server: Ear, client: Ear, then: OSError
+    ) -> None:
+        choke(client).failures = [OSError(errno.ECONNREFUSED, "no"), then]
+        client.endpoint.send(b"next")
+        server.run()
+        assert client.told[0] == ("read", errno.ECONNREFUSED, None)
+        assert (server.data, client.told[1:]) == (
+            ([b"next"], []) if then.errno is None else ([], [("write", errno.EPERM, None)])
+        )
+
     def test_too_long_to_send(self, server: Ear, client: Ear) -> None:
         assert client.endpoint.send(bytes(70_000))
         assert client.errors == []  # not from inside
@@ -352,7 +428,7 @@ class TestErrors:
         assert server.told == [("write", errno.EMSGSIZE, to)]
         assert str(server.errors[0][0]) == f"write: [Errno {errno.EMSGSIZE}] {os.strerror(errno.EMSGSIZE)}"
 
-    @pytest.mark.parametrize("number", [errno.ENOBUFS, errno.ENETUNREACH, errno.EPERM])
+    @pytest.mark.parametrize("number", [errno.ENOBUFS, errno.EACCES, errno.EPERM])
     def test_datagram_that_fails_in_the_queue_does_not_stop_it(
         self, server: Ear, client: Ear, number: int
     ) -> None:
@@ -369,7 +445,7 @@ class TestErrors:
             client.endpoint.send(data)
         server.run()
         assert server.data == [b"1234"]
-        assert server.told == [("read", errno.EMSGSIZE, None)]
+        assert server.told == [("read", errno.EMSGSIZE, client.endpoint.socket.getsockname())]
         assert "more than 4 bytes" in str(server.errors[0][0])
 
     @pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.EHOSTUNREACH])
@@ -390,11 +466,21 @@ class TestErrors:
             manual_base.loop(ONE_PASS)
         assert server.told == [("read", errno.ENOMEM, None)]
         choked.always = None
-        clock.advance(module._PAUSE)
+        clock.advance(datagram._PAUSE)
         server.run()
         assert server.data == [b"at last"]
         for ear in (server, client):
             ear.endpoint.close()
+
+    def test_close_during_the_rest_leaves_no_timer(self, manual_base: EventBase) -> None:
+        server = Ear(DatagramEndpoint.bind, manual_base, ANY_PORT)
+        client = Ear(DatagramEndpoint.connect, manual_base, server.endpoint.socket.getsockname())
+        client.endpoint.send(b"x")
+        choke(server).always = OSError(errno.ENOMEM, "no")
+        server.run()
+        for ear in (server, client):
+            ear.endpoint.close()
+        assert manual_base.num_events(COUNT_ADDED) == 0
 
     def test_without_a_callback_errors_hurt_nobody(self, server: Ear, client: Ear) -> None:
         client.endpoint.set_callbacks()
@@ -406,6 +492,7 @@ class TestErrors:
     def test_error_is_not_told_after_close(self, client: Ear) -> None:
         client.endpoint.send(bytes(70_000))
         client.endpoint.close()
+        client.endpoint.set_callbacks(error=client.on_error)
         client.run()
         assert client.errors == []
 
@@ -457,13 +544,17 @@ class TestUnix:
             for _ in range(5):
                 manual_base.loop(ONE_PASS)
             assert not ear.endpoint._write_event.pending()  # which is always ready
-            clock.advance(module._RETRY)
+            clock.advance(datagram_output._RETRY)
             ear.run()
             assert ear.endpoint._queue  # tried in vain
             assert slow.recv(9) == b"0"
-            clock.advance(module._RETRY)
+            clock.advance(datagram_output._RETRY)
             ear.run()
             assert not ear.endpoint._queue
+            while not ear.endpoint._queue:
+                ear.endpoint.send(b"again", path)
+            ear.endpoint.close()
+            assert manual_base.num_events(COUNT_ADDED) == 0
             assert [slow.recv(9) for _ in range(1, sent)] == [
                 str(number).encode() for number in range(1, sent)
             ]
@@ -509,6 +600,22 @@ class TestRefused:
         for make in (DatagramEndpoint.bind, DatagramEndpoint.connect):
             with pytest.raises(ValueError, match="look the name up first"):
                 make(base, ("localhost", 1))
+
+    @pytest.mark.parametrize("make", [DatagramEndpoint.bind, DatagramEndpoint.connect])
+    def test_closed_base_leaves_nothing(
+        self,
+        open_descriptors: None,
+        server: Ear,
+        tmp_path: Path,
+        make: Callable[..., DatagramEndpoint],
+    ) -> None:
+        path = str(tmp_path / "s")
+        address = path if make == DatagramEndpoint.bind else server.endpoint.socket.getsockname()
+        with EventBase() as closed:
+            pass
+        with pytest.raises(LoopError, match="closed event base"):
+            make(closed, address, ignore)
+        assert not os.path.exists(path)
 
     def test_port_in_use(self, server: Ear) -> None:
         with pytest.raises(OSError, match="in use") as caught:

@@ -11,6 +11,7 @@ import pytest
 
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import SocketBufferEvent
+from evkit.core.clock import SystemClock
 from evkit.core.debug import (
     DBG_ALL,
     DBG_NONE,
@@ -145,6 +146,22 @@ class TestDescriptors:
         ((severity, message),) = lines
         assert severity == LOG_WARN
         assert f"two event bases wait for descriptor {pair[0].fileno()}" in message
+
+    def test_second_base_that_is_only_half_made(self, debug_base: EventBase, pair: Pair) -> None:
+        """Another thread makes it, while this one adds an event."""
+        added: list[Event] = []
+
+        class Meanwhile(SystemClock):
+            @property
+            def monotonic(self) -> Callable[[], float]:  # type: ignore[override]  # asked for while it is made
+                event = debug_base.event(pair[0], EV_READ, ignore)
+                event.add()
+                added.append(event)
+                return super().monotonic
+
+        with EventBase(clock=Meanwhile()):
+            assert added
+            assert all(event.pending() for event in added)
 
     def test_two_events_of_one_base_are_no_fault(
         self, debug_base: EventBase, pair: Pair, lines: Lines

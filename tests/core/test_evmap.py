@@ -450,3 +450,19 @@ class TestClosedDescriptors:
             event.add(5)
         assert not event.pending()
         assert base.num_events(COUNT_ADDED) == 0
+
+
+def test_close_of_the_peer_is_told_to_none_where_the_backend_does_not_know_it(
+    base: EventBase, pair: Pair
+) -> None:
+    """As in libevent: such an event waits in vain, beside others that hear."""
+    log: list[int] = []
+    watcher = base.event(pair[0], EV_CLOSED | EV_PERSIST, note(log))
+    watcher.add()
+    reader = base.event(pair[0], EV_READ, note(log))
+    reader.add()
+    pair[1].close()
+    base.loop(ONE_PASS)
+    knows = base.features & FEATURE_EARLY_CLOSE
+    assert sorted(log) == ([EV_READ, EV_CLOSED] if knows else [EV_READ])
+    watcher.delete()

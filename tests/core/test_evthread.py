@@ -93,6 +93,32 @@ def test_wake_in_the_middle_of_clear_loses_no_later_one(waker: Waker, before_rea
     assert readable(waker)
 
 
+def test_clear_that_is_cut_short_loses_no_later_one(waker: Waker) -> None:
+    """A second Ctrl-C comes at any line, also right after the read of `clear`."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    waker._reader = Interrupted(waker._reader, before=nothing, after=interrupt)
+    waker.wake()
+    with pytest.raises(KeyboardInterrupt):
+        waker.clear()
+    waker.wake()
+    assert readable(waker)
+
+
+def test_its_state_is_in_its_repr() -> None:
+    waker = Waker()
+    number = waker.fd
+    assert repr(waker) == f"<Waker fd={number} quiet>"
+    waker.wake()
+    assert repr(waker) == f"<Waker fd={number} woken>"
+    waker.clear()
+    assert repr(waker) == f"<Waker fd={number} quiet>"
+    waker.close()
+    assert repr(waker) == f"<Waker fd={number} closed>"
+
+
 def test_a_signal_makes_it_readable(waker: Waker) -> None:
     before = signal.signal(signal.SIGUSR1, lambda _signum, _frame: None)
     signal.set_wakeup_fd(waker.signal_fd)

@@ -1,15 +1,31 @@
 """`Framed` on real connections: what is delivered when, pausing, and each way to end."""
 
 import errno
+import gc
 import socket
+import weakref
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import SocketBufferEvent
-from evkit.core.flags import EV_READ, EVLOOP_NONBLOCK
-from evkit.core.framed import Framed
+from evkit.core.bufferevent.pair import PairBufferEvent
+from evkit.core.flags import (
+    BEV_EVENT_EOF,
+    BEV_EVENT_ERROR,
+    BEV_EVENT_READING,
+    BEV_EVENT_WRITING,
+    BEV_FINISHED,
+    COUNT_ACTIVE,
+    EV_PERSIST,
+    EV_READ,
+    EV_WRITE,
+    EVLOOP_NONBLOCK,
+    EVLOOP_ONCE,
+)
+from evkit.core.framed import TURN, Framed
 from evkit.core.framing import Framing, LengthFraming, LineFraming
 from evkit.errors import ConnectError, ConnectionLost, RemoteProtocolError, TransportError, TransportTimeout
 from evkit.testing import ManualClock
@@ -116,6 +132,70 @@ class TestDelivering:
         assert escaped == [talk.bev]
 
 
+class TestFlood:
+    """A peer that sends many small frames at once must not keep the others waiting."""
+
+    COUNT = 200 * TURN + 3
+    PER_PASS = 40 * TURN
+    """The loop runs some 32 deferred calls before it polls again."""
+
+    def test_others_have_their_turn_in_between(self, talk: Talk) -> None:
+        seen: list[int] = []
+        near, far = socket.socketpair()
+        with near, far:
+            near.send(b"x")
+            talk.peer.send(b"\n" * self.COUNT)
+            talk.base.event(far, EV_READ | EV_PERSIST, lambda *_: seen.append(len(talk.frames))).add()
+            while len(talk.frames) < self.COUNT:
+                talk.base.loop(EVLOOP_ONCE | EVLOOP_NONBLOCK)
+        assert all(after - before <= self.PER_PASS for before, after in pairwise([0, *seen, self.COUNT]))
+
+    def test_nothing_more_is_read_meanwhile(self, talk: Talk) -> None:
+        held: list[int] = []
+        talk.act = lambda _frame: held.append(len(talk.bev.input))
+        talk.bev.max_single_read = self.COUNT
+        for _ in range(3):
+            assert talk.peer.send(b"\n" * self.COUNT) == self.COUNT
+        talk.run()
+        assert len(talk.frames) == 3 * self.COUNT
+        assert max(held) < self.COUNT
+
+    def test_end_comes_after_all_of_them(self, talk: Talk) -> None:
+        talk.peer.send(b"\n" * self.COUNT)
+        talk.peer.shutdown(socket.SHUT_WR)
+        talk.run()
+        assert len(talk.frames) == self.COUNT
+        assert talk.ends == [None]
+
+    @pytest.mark.parametrize("count", [TURN - 1, TURN, TURN + 1])
+    def test_reading_goes_on_afterwards(self, talk: Talk, count: int) -> None:
+        talk.say(b"\n" * count)
+        talk.say(b"more\n")
+        assert talk.frames == [b""] * count + [b"more"]
+        assert not talk.bev.read_suspended
+
+    def test_pause_in_the_middle(self, talk: Talk) -> None:
+        talk.act = lambda _frame: talk.framed.pause() if len(talk.frames) == TURN else None
+        talk.say(b"\n" * self.COUNT)
+        assert len(talk.frames) == TURN
+        talk.act = None
+        talk.framed.resume()
+        talk.run()
+        assert len(talk.frames) == self.COUNT
+
+    def test_connection_is_the_users_again_after_a_bad_frame(self, base: EventBase) -> None:
+        talk = Talk(base, LineFraming(max_length=3))
+        talk.say(b"\n" * TURN + b"too long\n")
+        assert len(talk.ends) == 1
+        assert not talk.bev.read_suspended
+        talk.close()
+
+    def test_close_in_the_middle(self, talk: Talk) -> None:
+        talk.act = lambda _frame: talk.bev.close() if len(talk.frames) == TURN else None
+        talk.say(b"\n" * self.COUNT)
+        assert len(talk.frames) == TURN
+
+
 class TestPausing:
     def test_nothing_is_delivered_or_read_meanwhile(self, talk: Talk) -> None:
         talk.act = lambda _frame: talk.framed.pause()
@@ -145,6 +225,14 @@ class TestPausing:
         talk.act = act
         talk.say(b"one\ntwo\n")
         assert talk.frames == [b"one", b"two"]
+
+    def test_resumed_again_and_again_waits_for_one_turn(self, talk: Talk) -> None:
+        for _ in range(100):
+            talk.framed.pause()
+            talk.framed.resume()
+        assert talk.base.num_events(COUNT_ACTIVE) == 1
+        talk.say(b"one\n")
+        assert talk.frames == [b"one"]
 
     def test_end_waits_for_the_frames_before_it(self, talk: Talk) -> None:
         talk.framed.pause()
@@ -240,6 +328,57 @@ class TestEnding:
         assert error.errno == errno.ECONNREFUSED
         bev.close()
 
+    @pytest.mark.parametrize("number", [errno.EPIPE, errno.ECONNRESET])
+    def test_what_the_peer_said_before_it_took_no_more_is_delivered(self, talk: Talk, number: int) -> None:
+        talk.peer.send(b"last words\n")
+        talk.peer.shutdown(socket.SHUT_WR)
+        talk.bev._failed(EV_WRITE, BEV_EVENT_WRITING | BEV_EVENT_ERROR, OSError(number, "gone"))
+        assert talk.ends == []
+        talk.run()
+        assert talk.frames == [b"last words"]
+        (error,) = talk.ends
+        assert isinstance(error, ConnectionLost)
+        assert (error.during, error.errno) == ("write", number)
+
+    def test_peer_that_has_ended_and_takes_no_more(self, talk: Talk) -> None:
+        """Frames wait for `resume` when writing fails, after all was read."""
+        talk.framed.pause()
+        talk.bev.input.feed(b"one\n")
+        talk.bev._failed(EV_READ, BEV_EVENT_READING | BEV_EVENT_EOF, None)
+        talk.bev._failed(EV_WRITE, BEV_EVENT_WRITING | BEV_EVENT_ERROR, OSError(errno.EPIPE, "gone"))
+        talk.framed.resume()
+        talk.run()
+        assert talk.frames == [b"one"]
+        (error,) = talk.ends
+        assert isinstance(error, ConnectionLost)
+
+    def test_peer_that_reads_no_more_is_heard_to_its_end(self, base: EventBase) -> None:
+        one, other = PairBufferEvent.pair(base)
+        frames: list[bytes] = []
+        ends: list[object] = []
+        Framed(
+            one,
+            LineFraming(),
+            lambda _framed, frame: frames.append(frame),
+            lambda _framed, end: ends.append(end),
+        )
+        other.flush(EV_READ, BEV_FINISHED)
+        other.write(b"still ")
+        base.loop(EVLOOP_NONBLOCK)
+        other.write(b"here\n")
+        base.loop(EVLOOP_NONBLOCK)
+        assert (frames, ends) == ([b"still here"], [])
+        other.close()
+        base.loop(EVLOOP_NONBLOCK)
+        assert ends == [None]
+        one.close()
+
+    def test_other_failures_of_writing_are_the_end(self, talk: Talk) -> None:
+        talk.bev._failed(EV_WRITE, BEV_EVENT_WRITING | BEV_EVENT_ERROR, OSError(errno.ENOBUFS, "no"))
+        (error,) = talk.ends
+        assert isinstance(error, ConnectionLost)
+        assert error.errno == errno.ENOBUFS
+
     def test_connection_that_breaks_while_writing(self, talk: Talk) -> None:
         talk.framed.send(b"unread")
         talk.run()
@@ -289,6 +428,36 @@ class TestEnding:
                 assert accepted.recv(99) == b"hello\r\n"
         assert ends == []
         bev.close()
+
+
+@pytest.mark.parametrize("due", [True, False])
+def test_leaves_no_cycle(base: EventBase, *, due: bool) -> None:
+    """Though the connection is closed by its own ``close``, of which `Framed` hears nothing."""
+    heard: list[object] = []
+
+    class Seen(LineFraming):
+        __slots__ = ("__weakref__",)
+
+    gc.collect()
+    gc.disable()
+    try:
+        one, other = PairBufferEvent.pair(base)
+        other.write(b"early\n")
+        one.enable(EV_READ)
+        base.loop(EVLOOP_NONBLOCK)
+        framed = Framed(one, Seen(), heard.append)
+        if not due:
+            framed.pause()
+            base.loop(EVLOOP_NONBLOCK)
+        one.close()
+        other.close()
+        base.loop(EVLOOP_NONBLOCK)
+        gone = weakref.ref(framed._framing)
+        del one, other, framed
+        assert gone() is None
+        assert heard == []
+    finally:
+        gc.enable()
 
 
 def test_repr(talk: Talk) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from evkit.core.buffer import EOL, EOL_ANY, EOL_CRLF, EOL_CRLF_STRICT, EOL_LF, EOL_NUL, Buffer
 from evkit.core.framing import DEFAULT_MAX_LINE, DEFAULT_MAX_MESSAGE, Framing, LengthFraming, LineFraming
 from evkit.errors import RemoteProtocolError
-from evkit.testing import chunks, split_everywhere
+from evkit.testing import chunks, same_however_cut
 
 ENDS = {
     EOL_ANY: rb"[\r\n]+",
@@ -77,10 +77,11 @@ class TestLines:
     @pytest.mark.parametrize("eol", list(ENDS))
     def test_longest_line_is_taken_and_one_byte_more_is_not(self, eol: EOL) -> None:
         end = b"\0" if eol is EOL_NUL else b"\r\n" if eol is EOL_CRLF_STRICT else b"\n"
-        for pieces in split_everywhere(b"12345" + end):
-            assert run(LineFraming(eol, 5), list(pieces)) == ([b"12345"], "")
-        for pieces in split_everywhere(b"123456" + end):
-            assert run(LineFraming(eol, 5), list(pieces)) == ([], "frame")
+        five, six = (
+            same_however_cut(lambda pieces: run(LineFraming(eol, 5), pieces), line + end)
+            for line in (b"12345", b"123456")
+        )
+        assert (five, six) == (([b"12345"], ""), ([], "frame"))
 
     @pytest.mark.parametrize("eol", list(ENDS))
     def test_line_without_end_is_refused_before_it_is_kept(self, eol: EOL) -> None:
@@ -155,8 +156,8 @@ class TestLengths:
         ],
     )
     def test_on_the_wire(self, width: int, order: Literal["big", "little"], data: bytes) -> None:
-        for pieces in split_everywhere(data):
-            assert run(LengthFraming(width, order), list(pieces)) == ([b"abc"], "")
+        seen = same_however_cut(lambda pieces: run(LengthFraming(width, order), pieces), data)
+        assert seen == ([b"abc"], "")
         assert b"".join(map(bytes, LengthFraming(width, order).encode(b"abc"))) == data
 
     def test_payload_is_handed_on_as_it_is(self) -> None:

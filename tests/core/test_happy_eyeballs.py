@@ -3,6 +3,7 @@
 import itertools
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from evkit.core.happy_eyeballs import (
     CONNECTION_ATTEMPT_DELAY,
+    MAX_ADDRESSES,
     HappyEyeballs,
     Outcome,
     Step,
@@ -70,12 +72,27 @@ class TestInterleave:
             if family == following:
                 assert set(families[place:]) == {family}
 
+    @pytest.mark.parametrize("given_", [None, 5, "127.0.0.1", b"/run/x"])
+    def test_what_is_no_list_is_refused(self, given_: Any) -> None:
+        with pytest.raises(ValueError, match="expected a list of addresses, got"):
+            interleave(given_)
+
+    @pytest.mark.parametrize("item", [None, ["127.0.0.1", 80], {}, ("::1", 80, 0, [])])
+    def test_what_is_no_address_is_refused(self, item: Any) -> None:
+        with pytest.raises(ValueError, match="expected"):
+            interleave([A1, item])
+
     def test_host_name_is_refused(self) -> None:
         with pytest.raises(ValueError, match=r"got 'example\.org'"):
             interleave([A1, ("example.org", 80)])
 
 
 class TestMaking:
+    def test_no_more_addresses_than_are_good_for_the_descriptors(self) -> None:
+        other = ("2001:db8::1", 80)
+        many: list[Address] = [(f"192.0.2.{n}", 80) for n in range(100)]
+        assert HappyEyeballs([*many, other]).addresses == (many[0], other, *many[1 : MAX_ADDRESSES - 1])
+
     def test_no_address(self) -> None:
         with pytest.raises(ValueError, match="expected an address at least"):
             HappyEyeballs([])

@@ -90,6 +90,8 @@ class TestNotFound:
         ("fds", "names", "words"),
         [
             ("two", None, "LISTEN_FDS must be a number"),
+            ("", None, "LISTEN_FDS must be a number"),
+            ("0x1", None, "LISTEN_FDS must be a number"),
             ("-1", None, "LISTEN_FDS must be a number"),
             ("1 ", None, "LISTEN_FDS must be a number"),
             ("\u0661", None, "LISTEN_FDS must be a number"),

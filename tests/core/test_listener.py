@@ -1,6 +1,7 @@
 """What `Listener` accepts and when, how it lives through a lack of descriptors, and what it leaves behind."""
 
 import errno
+import gc
 import os
 import resource
 import select
@@ -8,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +19,11 @@ import pytest
 from evkit.core import listener as module
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import SocketBufferEvent
-from evkit.core.flags import EV_READ, EVLOOP_NONBLOCK, EVLOOP_ONCE
+from evkit.core.flags import COUNT_ADDED, EV_READ, EVLOOP_NONBLOCK, EVLOOP_ONCE
 from evkit.core.listener import Listener
 from evkit.core.log import LOG_WARN, set_log_callback
 from evkit.core.net import bound_socket
-from evkit.testing import ManualClock
+from evkit.testing import FakeBase, ManualClock
 
 ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
 ANY_PORT = ("127.0.0.1", 0)
@@ -181,7 +183,9 @@ class TestEnabling:
             door.knock()
             base.loop(EVLOOP_NONBLOCK)
             assert not door.sockets
+            assert not door.listener.enabled
             door.listener.enable()
+            assert door.listener.enabled
             base.loop(EVLOOP_NONBLOCK)
             assert len(door.sockets) == 1
 
@@ -328,6 +332,32 @@ class TestOutOfDescriptors:
             assert len(door.sockets) == 1
         assert not log
 
+    @pytest.mark.parametrize("number", [errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EPERM])
+    def test_other_lacks_pause_it_too(self, manual_base: EventBase, clock: ManualClock, number: int) -> None:
+        heard: list[int | None] = []
+
+        class Lacking(socket.socket):
+            def accept(self) -> tuple[socket.socket, object]:
+                if not heard:
+                    raise OSError(number, os.strerror(number))
+                return super().accept()
+
+        with Lacking() as sock:
+            sock.bind(ANY_PORT)
+            accepted: list[socket.socket] = []
+            listener = Listener(manual_base, lambda _listener, sock, _address: accepted.append(sock), sock)
+            listener.error_callback = lambda _listener, error: heard.append(error.errno)
+            with socket.create_connection(sock.getsockname()):
+                for _ in range(5):
+                    manual_base.loop(ONE_PASS)
+                assert heard == [number]
+                assert accepted == []
+                clock.advance(module._PAUSE)
+                manual_base.loop(EVLOOP_NONBLOCK)
+                assert len(accepted) == 1
+            accepted[0].close()
+            listener.close()
+
     def test_error_callback_may_fail(self, manual_base: EventBase, clock: ManualClock) -> None:
         escaped: list[object] = []
         manual_base.exception_handler = lambda _exception, source: escaped.append(source)
@@ -398,15 +428,63 @@ with EventBase() as base:
 """
 
 
+@pytest.mark.parametrize("name", sorted(set(vars(errno)) & {"ENONET", "EPROTO", "EHOSTDOWN", "ENETDOWN"}))
+def test_system_that_has_no_such_error(name: str) -> None:
+    """macOS has no ENONET; names that a system lacks must not keep evkit from being imported there."""
+    program = f"import errno; del errno.{name}; import evkit.core.listener; print('imported')"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert result.stdout == "imported\n", result.stderr
+
+
 class TestBinding:
     def test_port_in_use(self, base: EventBase, open_descriptors: None) -> None:
         with Door(base) as door, pytest.raises(OSError, match="in use") as caught:
             Listener.bind(base, None, door.listener.socket.getsockname())
         assert caught.value.errno == errno.EADDRINUSE
 
-    def test_failing_listen_leaves_no_descriptor(self, base: EventBase, open_descriptors: None) -> None:
-        with pytest.raises(OverflowError):
-            Listener.bind(base, None, ANY_PORT, backlog=1 << 80)
+    def test_backend_that_refuses_the_socket_leaves_no_descriptor(
+        self, fakes: FakeBase, tmp_path: Path, open_descriptors: None
+    ) -> None:
+        free = os.dup(0)
+        os.close(free)
+        fakes.backend.refuse(free, OSError(errno.ENOSPC, "no watch is left"))
+        with pytest.raises(OSError, match="no watch is left"):
+            Listener.bind(fakes.base, print, str(tmp_path / "s"))
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("backlog", [1 << 31, 1 << 80])
+    def test_backlog_that_is_no_c_int_is_refused(
+        self, base: EventBase, backlog: int, open_descriptors: None
+    ) -> None:
+        with pytest.raises(ValueError, match="backlog must be >= 1 and <= 2147483647"):
+            Listener.bind(base, None, ANY_PORT, backlog=backlog)
+
+    def test_callback_that_cannot_be_called(self, base: EventBase, open_descriptors: None) -> None:
+        with pytest.raises(TypeError, match="must be callable"):
+            Listener.bind(base, 5, ANY_PORT)  # type: ignore[arg-type]  # what is refused
+        listener = Listener.bind(base, None, ANY_PORT)
+        with pytest.raises(TypeError, match="must be callable"):
+            listener.set_callback("no")  # type: ignore[arg-type]  # as above
+        listener.close()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract names")
+    def test_abstract_name(self, base: EventBase, open_descriptors: None) -> None:
+        name = f"\0evkit test {os.getpid()}"
+        accepted: list[socket.socket] = []
+        listener = Listener.bind(base, lambda _listener, sock, _address: accepted.append(sock), name)
+        assert listener.address == f"unix:@{name[1:]}"
+        with pytest.raises(OSError, match="in use"):
+            Listener.bind(base, None, name)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(name)
+            base.loop(ONE_PASS)
+            client.send(b"hi")
+            assert accepted[0].recv(9) == b"hi"
+        accepted[0].close()
+        listener.close()
+        Listener.bind(base, None, name).close()  # it went with the socket
 
     @pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
     def test_ipv6(self, base: EventBase) -> None:
@@ -463,7 +541,7 @@ class TestBinding:
     def test_backlog_below_one_is_refused(
         self, base: EventBase, backlog: int, open_descriptors: None
     ) -> None:
-        with pytest.raises(ValueError, match="backlog must be >= 1"):
+        with pytest.raises(ValueError, match="backlog must be >= 1 and"):
             Listener.bind(base, None, ANY_PORT, backlog=backlog)
 
     def test_backlog_is_the_number_that_may_wait(self, base: EventBase) -> None:
@@ -545,6 +623,40 @@ class TestClosing:
             Listener(base, None, sock, close_on_free=False).close()
             assert sock.fileno() >= 0
 
+    def test_is_let_go_without_a_collector(self, base: EventBase) -> None:
+        class Owner:
+            def on_accept(self, *_: object) -> None: ...
+
+        gc.collect()
+        gc.disable()
+        try:
+            owner = Owner()
+            gone = weakref.ref(owner)
+            listener = Listener.bind(base, owner.on_accept, ANY_PORT)
+            listener.close()
+            del listener, owner
+            assert gone() is None
+        finally:
+            gc.enable()
+
+    @pytest.mark.parametrize("act", [Listener.close, Listener.disable])
+    def test_in_a_callback_that_then_fails(
+        self, base: EventBase, act: Callable[[Listener], object], open_descriptors: None
+    ) -> None:
+        escaped: list[object] = []
+        base.exception_handler = lambda _exception, source: escaped.append(source)
+
+        def fail(listener: Listener) -> None:
+            act(listener)
+            raise ZeroDivisionError
+
+        with Door(base, fail) as door:
+            door.knock(3)
+            base.loop(EVLOOP_NONBLOCK)
+            assert escaped == [door.listener]
+            assert [sock.fileno() for sock in door.sockets] == [-1]
+            assert base.num_events(COUNT_ADDED) == 0
+
     def test_port_is_free_at_once(self, base: EventBase) -> None:
         with Door(base) as door:
             address = door.listener.socket.getsockname()
@@ -560,3 +672,37 @@ def test_repr_tells_address_and_state(base: EventBase) -> None:
     assert repr(listener) == f"<Listener {address} disabled>"
     listener.close()
     assert repr(listener) == f"<Listener {address} closed>"
+
+
+class Losing(socket.socket):
+    """A listening socket that hands on an error before each connection."""
+
+    number = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.number, number = 0, self.number
+        if number:
+            raise OSError(number, os.strerror(number))
+        self.number = self.next_number
+        return super().accept()
+
+    next_number = 0
+
+
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.ENETDOWN, errno.EINTR])
+def test_connection_that_was_lost_meanwhile_is_passed_over(
+    base: EventBase, log: list[tuple[int, str]], number: int
+) -> None:
+    accepted: list[socket.socket] = []
+    with Losing() as sock:
+        sock.number = sock.next_number = number
+        sock.bind(ANY_PORT)
+        listener = Listener(base, lambda _listener, sock, _address: accepted.append(sock), sock)
+        clients = [socket.create_connection(sock.getsockname()) for _ in range(3)]
+        base.loop(EVLOOP_NONBLOCK)
+        assert len(accepted) == 3
+        assert repr(listener).endswith(" enabled>")
+        assert log == []
+        listener.close()
+        for client in clients + accepted:
+            client.close()

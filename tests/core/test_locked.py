@@ -3,16 +3,19 @@
 The tests are ordered by conditions, never by time. All locks check how they are used.
 """
 
+import io
 import random
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from evkit.core.backends.contract import MaskTable
 from evkit.core.base import EventBase
+from evkit.core.buffer.locked import LockedBuffer
 from evkit.core.config import EventConfig
 from evkit.core.debug import MODES
 from evkit.core.event import Event
@@ -33,7 +36,8 @@ from evkit.core.locked import LockedEventBase
 from evkit.core.locked_backend import LockedBackend
 from evkit.core.locked_event import LockedDebugEvent, LockedDebugSignalEvent
 from evkit.core.locked_queues import Guard
-from evkit.core.locks import LOCKING, RANK_BASE
+from evkit.core.locks import LOCKING, RANK_BASE, Condition
+from evkit.core.log import set_log_callback
 from forking import in_child
 from locking import lock_everything
 
@@ -170,6 +174,17 @@ class TestWaking:
             assert not thread.is_alive()
             watcher.close()
 
+    def test_last_timer_that_is_taken_away_too(self, base: EventBase) -> None:
+        waits = threading.Event()
+        base.prepare(lambda _watcher, _timeout: waits.set())
+        event = base.timer(ignore)
+        event.add(3600)
+        thread = in_thread(base.dispatch)
+        assert waits.wait(PATIENCE)
+        event.remove_timer()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
     def test_last_virtual_event_too(self, base: EventBase) -> None:
         waits = threading.Event()
         base.prepare(lambda _watcher, _timeout: waits.set())
@@ -188,6 +203,7 @@ class TestWaking:
         for event in later:
             event.add(7200)
         for event in later:
+            event.remove_timer()
             event.delete()
         assert not running._polls.acquire(blocking=False)
 
@@ -308,6 +324,66 @@ class TestDelete:
                 assert base.num_events(COUNT_ADDED | COUNT_ACTIVE) == 0
 
 
+class PlainLock:
+    """A lock of a program's own, which knows nothing but how to be taken and given up."""
+
+    def __init__(self, recursive: bool) -> None:
+        self.inner = threading.RLock() if recursive else threading.Lock()
+        self.acquire, self.release = self.inner.acquire, self.inner.release
+
+    def __enter__(self) -> object:
+        return self.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+
+class TestLocksOfTheProgram:
+    """Whoever waits for a callback gives the lock up, however often the thread has taken it."""
+
+    @pytest.mark.parametrize("checks", [False, True])
+    @pytest.mark.parametrize("conditions", [None, lambda lock: threading.Condition(lock.inner)])
+    @pytest.mark.parametrize("how", ["forget", "foreach_event", "lock"])
+    def test_delete_that_waits_deep_inside(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        config: MakeConfig,
+        pair: Pair,
+        *,
+        checks: bool,
+        conditions: Any,
+        how: str,
+    ) -> None:
+        for name, value in (("checks", checks), ("make_lock", PlainLock), ("make_condition", conditions)):
+            monkeypatch.setattr(LOCKING, name, value)
+        gate = Gate()
+        with EventBase(config()) as base:
+            assert isinstance(base, LockedEventBase)
+            running = Running(base)
+            event = base.event(pair[0], EV_WRITE | EV_PERSIST, gate)
+            event.add()
+            assert gate.begun.wait(PATIENCE)
+            seen: list[int] = []
+
+            def delete() -> None:
+                if how == "forget":
+                    base.forget(pair[0].fileno())
+                elif how == "foreach_event":
+                    base.foreach_event(lambda event: None if event.internal else event.delete())
+                else:
+                    with base.lock, base.lock:
+                        event.delete_block()
+                seen.append(gate.returned)
+
+            thread = threading.Thread(target=delete, daemon=True)
+            thread.start()
+            gate.may_return.set()
+            thread.join(PATIENCE)
+            assert seen == [gate.returned]
+            assert not event.pending()
+            running.stop()
+
+
 class TestSignalEvents:
     @pytest.mark.parametrize("act", [lambda event: event.add(3600), lambda event: event.activate(EV_SIGNAL)])
     def test_adding_and_activating_wait_for_the_callback(self, running: Running, act: Call) -> None:
@@ -329,6 +405,38 @@ class TestSignalEvents:
         event.delete()
 
 
+class InterruptedLock:
+    """A lock of a program's own that a signal handler's exception keeps from being taken, once."""
+
+    interrupting = False
+    taken = 0
+
+    def __init__(self, recursive: bool) -> None:
+        assert recursive
+        self.lock = threading.RLock()
+
+    @classmethod
+    def interrupt_next(cls) -> None:
+        cls.interrupting = True
+
+    def acquire(self) -> bool:
+        if InterruptedLock.interrupting:
+            InterruptedLock.interrupting = False
+            raise KeyboardInterrupt
+        InterruptedLock.taken += 1
+        return self.lock.acquire()
+
+    def release(self) -> None:
+        self.lock.release()
+        InterruptedLock.taken -= 1
+
+    def __enter__(self) -> object:
+        return self.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+
 class TestLock:
     def test_nobody_holds_it_while_a_callback_runs(self, running: Running) -> None:
         """Else the two would wait for each other."""
@@ -339,6 +447,54 @@ class TestLock:
         assert running.base.num_events(COUNT_ADDED) == 1
         gate.may_return.set()
         running.base.foreach_event(lambda event: None if event.internal else event.delete())
+
+    def test_nobody_holds_it_while_the_table_of_events_is_written(self, base: EventBase) -> None:
+        """A callback's ``repr`` may be that of a buffer, which takes a lock that must not be taken after it."""
+
+        class Callback:
+            def __call__(self, _event: Event, _what: int) -> None:
+                pass
+
+            def __repr__(self) -> str:
+                return f"<{buffer!r}>"
+
+        buffer = LockedBuffer(b"abc")
+        timer = base.timer(Callback())
+        timer.add(5)
+        file = io.StringIO()
+        base.dump_events(file)
+        assert f"  <{buffer!r}> [fd -1]" in file.getvalue()
+        timer.delete()
+
+    def test_repr_waits_for_nobody(self, base: EventBase) -> None:
+        """Who looks may be looking for a deadlock, or report the failure of a test."""
+        assert isinstance(base, LockedEventBase)
+        seen: list[str] = []
+        with base.lock:
+            base.timer(ignore).add(5)
+            in_thread(lambda: seen.append(repr(base))).join(PATIENCE)
+        assert seen == [f"<EventBase {base.method} idle added=1 active=0>"]
+
+    def test_repr_while_the_queues_change(self, base: EventBase, monkeypatch: pytest.MonkeyPatch) -> None:
+        def change() -> int:
+            raise RuntimeError("deque mutated during iteration")
+
+        monkeypatch.setattr(type(base.queues), "count", lambda _queues: change())
+        assert repr(base) == f"<EventBase {base.method} idle added=0 active=?>"
+
+    def test_is_taken_back_though_a_signal_cuts_that_short(
+        self, monkeypatch: pytest.MonkeyPatch, config: MakeConfig
+    ) -> None:
+        """A second Ctrl-C while the loop's thread waits for the lock, after a callback."""
+        monkeypatch.setattr(LOCKING, "checks", False)
+        monkeypatch.setattr(LOCKING, "make_lock", InterruptedLock)
+        with EventBase(config()) as base:
+            assert isinstance(base, LockedEventBase)
+            base.call_soon(InterruptedLock.interrupt_next)
+            with pytest.raises(KeyboardInterrupt):
+                base.dispatch()
+            assert InterruptedLock.taken == 0
+            assert base.dispatch() is False
 
     def test_is_free_after_a_callback_that_fails(self, base: EventBase) -> None:
         escaped: list[BaseException] = []
@@ -539,6 +695,26 @@ def test_debug_mode_and_locks_go_together(config: MakeConfig, monkeypatch: pytes
             base.event(left, EV_READ, ignore)
 
 
+@pytest.mark.parametrize("call", ["delete", "delete_block", "delete_noblock", "finalize"])
+def test_debug_mode_sees_every_way_to_delete(
+    config: MakeConfig, monkeypatch: pytest.MonkeyPatch, pair: Pair, call: str
+) -> None:
+    monkeypatch.setattr(MODES, "checks", True)
+    lines: list[str] = []
+    with EventBase(config()) as base:
+        event = base.event(pair[0], EV_READ, ignore)
+        event.add()
+        pair[0].close()
+        set_log_callback(lambda _severity, message: lines.append(message))
+        try:
+            getattr(event, call)(*([lambda _event: None] if call == "finalize" else []))
+        finally:
+            set_log_callback(None)
+        assert not event.pending()
+    (line,) = lines
+    assert "was closed before its event was deleted" in line
+
+
 def test_nobody_holds_the_lock_while_somebody_elses_code_runs(base: EventBase) -> None:
     assert isinstance(base, LockedEventBase)
     lock = base.lock
@@ -609,3 +785,66 @@ def test_backend_that_gathers_hears_after_its_wait_what_came_meanwhile() -> None
         backend.change(4, 0, EV_WRITE)
         backend.wait(0.0)
     assert gathering.told == [(4, 0, EV_WRITE), (3, 0, EV_READ), (3, EV_READ, 0)]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda base, sock: base.once(sock, EV_READ, ignore, -1),
+        lambda base, sock: base.event(sock, EV_READ, ignore).add(-1),
+        lambda base, _sock: base.timer(ignore).set_priority(9),
+        lambda base, _sock: base.priority_init(0),
+        lambda base, _sock: base.init_common_timeout(-1),
+        lambda base, _sock: base.del_virtual(),
+    ],
+    ids=["once", "add", "set_priority", "priority_init", "init_common_timeout", "del_virtual"],
+)
+def test_lock_is_free_after_a_call_that_fails(
+    base: EventBase, pair: Pair, call: Callable[[EventBase, socket.socket], object]
+) -> None:
+    """libevent's ``event_base_once`` keeps it then."""
+    with pytest.raises(ValueError, match=r"\w"):
+        call(base, pair[0])
+    assert isinstance(base, LockedEventBase)
+    assert not base.lock.held()
+    assert base.num_events(COUNT_ADDED) == 0
+
+
+class Counted:
+    """A condition that tells of each wait."""
+
+    def __init__(self, condition: Condition) -> None:
+        self._condition = condition
+        self.begun = threading.Semaphore(0)
+
+    def wait(self) -> None:
+        self.begun.release()  # the lock is held until the wait has begun
+        self._condition.wait()
+
+    def notify_all(self) -> None:
+        self._condition.notify_all()
+
+
+def test_waiting_for_a_callback_survives_being_woken_for_nothing(running: Running) -> None:
+    """Conditions may do that. A deletion in libevent returns then, although the callback still runs."""
+    base = running.base
+    assert isinstance(base, LockedEventBase)
+    base._guard.finished = counted = Counted(base._guard.finished)
+    gate = Gate()
+    event = base.user(gate)
+    event.trigger()
+    assert gate.begun.wait(PATIENCE)
+    returned: list[int] = []
+
+    def delete() -> None:
+        event.delete()
+        returned.append(gate.returned)
+
+    deleting = in_thread(delete)
+    assert counted.begun.acquire(timeout=PATIENCE)
+    with base.lock:
+        counted.notify_all()
+    assert counted.begun.acquire(timeout=PATIENCE)  # it waits anew
+    gate.may_return.set()
+    deleting.join()
+    assert returned == [1]

@@ -2,10 +2,14 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, ClassVar
 
 import pytest
 
 from evkit.core.base import EventBase
+from evkit.core.buffer import Buffer
+from evkit.core.buffer.locked import LockedBuffer
 from evkit.core.config import EventConfig
 from evkit.core.event import Event
 from evkit.core.flags import BASE_NOLOCK
@@ -16,13 +20,17 @@ from evkit.core.locks import (
     RANK_GROUP,
     RANK_OBJECT,
     CheckedLock,
+    ConditionFactory,
     Lock,
-    PlainCondition,
+    LockFactory,
     enable_lock_debugging,
     set_condition_callbacks,
     set_id_callback,
     set_lock_callbacks,
 )
+from evkit.core.log import LOG_WARN, log, set_log_callback
+from evkit.core.memory import MEMORY, set_mem_functions
+from evkit.core.setup import Setup
 from evkit.core.threads import use_threads
 from evkit.errors import LoopError
 from locking import nothing_chosen  # noqa: F401 - a fixture
@@ -30,15 +38,18 @@ from locking import nothing_chosen  # noqa: F401 - a fixture
 pytestmark = pytest.mark.usefixtures("nothing_chosen")
 
 
+PATIENCE = 20.0  # seconds that only a test which fails waits
+
+
 class CountingLock:
     """A lock of a program's own, which is nobody's ``threading.RLock``."""
 
-    made = 0
+    made: ClassVar[list["CountingLock"]] = []
 
     def __init__(self, recursive: bool) -> None:
         self.lock = threading.RLock() if recursive else threading.Lock()
         self.taken = 0
-        CountingLock.made += 1
+        CountingLock.made.append(self)
 
     def acquire(self) -> bool:
         self.lock.acquire()
@@ -54,6 +65,26 @@ class CountingLock:
 
     def __exit__(self, *error: object) -> None:
         self.release()
+
+
+class CountingCondition:
+    """A condition of the program's own, for its locks only."""
+
+    def __init__(self, lock: Lock) -> None:
+        assert isinstance(lock, CountingLock)
+        self.lock = lock
+        self.condition = threading.Condition(lock.lock)
+
+    def wait(self) -> None:
+        assert self.lock.taken == 1
+        self.lock.taken = 0
+        self.condition.wait(PATIENCE)
+        assert self.lock.taken == 0
+        self.lock.taken = 1
+
+    def notify_all(self) -> None:
+        assert self.lock.taken == 1
+        self.condition.notify_all()
 
 
 class TestChoosing:
@@ -78,7 +109,7 @@ class TestChoosing:
             use_threads,
             enable_lock_debugging,
             lambda: set_lock_callbacks(CountingLock),
-            lambda: set_condition_callbacks(PlainCondition),
+            lambda: set_condition_callbacks(CountingCondition),
             lambda: set_id_callback(int),
         ],
     )
@@ -86,10 +117,26 @@ class TestChoosing:
         with EventBase(), pytest.raises(LoopError, match=r"comes too late.*before the first EventBase"):
             call()
 
+    def test_not_too_late_for_who_has_only_filled_a_buffer(self) -> None:
+        """A plain one locks nothing."""
+        buffer = Buffer()
+        buffer.reserve(5)
+        buffer.commit(5)
+        enable_lock_debugging()
+        use_threads()
+        with EventBase() as base:
+            assert type(base) is LockedEventBase
+
+    def test_too_late_after_a_buffer_that_locks(self) -> None:
+        LockedBuffer()
+        for late in (enable_lock_debugging, lambda: set_lock_callbacks(CountingLock)):
+            with pytest.raises(LoopError, match="before the first LockedBuffer is made"):
+                late()
+
     def test_the_same_again_is_fine_and_another_is_refused(self) -> None:
         choices: list[tuple[Callable[..., None], object, object]] = [
             (set_lock_callbacks, CountingLock, lambda _recursive: threading.Lock()),
-            (set_condition_callbacks, PlainCondition, threading.Condition),
+            (set_condition_callbacks, CountingCondition, threading.Condition),
             (set_id_callback, threading.get_native_id, int),
         ]
         for choose, one, other in choices:
@@ -101,33 +148,70 @@ class TestChoosing:
             for choose, one, _ in choices:
                 choose(one)
 
-    def test_conditions_without_their_locks_are_refused(self) -> None:
-        set_condition_callbacks(PlainCondition)
+    def test_conditions_without_their_locks_are_refused_by_use_threads(self) -> None:
+        set_condition_callbacks(CountingCondition)
         with pytest.raises(LoopError, match=r"without set_lock_callbacks\(\)"):
             use_threads()
+        set_lock_callbacks(CountingLock)
+        use_threads()
 
-    def test_locks_and_conditions_and_thread_numbers_of_the_program_are_used(self) -> None:
-        made: list[Lock] = []
+    def test_conditions_without_their_locks_are_refused_after_use_threads(self) -> None:
+        use_threads()
+        with pytest.raises(LoopError, match=r"without set_lock_callbacks\(\)"):
+            set_condition_callbacks(CountingCondition)
+        set_lock_callbacks(CountingLock)
+        set_condition_callbacks(CountingCondition)
 
-        def make_condition(lock: Lock) -> PlainCondition:
-            made.append(lock)
-            return PlainCondition(lock)
+    @pytest.mark.parametrize("choose", [set_lock_callbacks, set_condition_callbacks, set_id_callback])
+    def test_what_can_not_be_called_is_refused_at_once(self, choose: Callable[[Any], None]) -> None:
+        with pytest.raises(TypeError, match=rf"{choose.__name__}\(\) takes a function, got 3"):
+            choose(3)
 
-        CountingLock.made = 0
+    def test_log_then_memory_then_threads_before_the_first_base_and_none_but_the_log_after_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The order in which programs that use libevent choose; that of the three does not matter."""
+        monkeypatch.setattr(MEMORY, "functions", None)
+        monkeypatch.setattr(MEMORY, "setup", Setup())
+        lines: list[str] = []
+
+        def choose_memory() -> None:
+            set_mem_functions(bytearray, lambda memory, _size: memory, lambda _memory: None)
+
+        try:
+            set_log_callback(lambda _severity, message: lines.append(message))
+            choose_memory()
+            set_lock_callbacks(CountingLock)
+            set_condition_callbacks(CountingCondition)
+            use_threads()
+            with EventBase() as base:
+                assert type(base) is LockedEventBase
+                for late in (choose_memory, lambda: set_lock_callbacks(threading.Lock)):
+                    with pytest.raises(LoopError, match="comes too late"):
+                        late()
+                set_log_callback(lambda _severity, message: lines.append(message.upper()))
+                log(LOG_WARN, "late")
+        finally:
+            set_log_callback(None)
+        assert lines == ["LATE"]
+
+    @pytest.mark.parametrize("checks", [False, True])
+    def test_locks_and_conditions_and_thread_numbers_of_the_program_are_used(self, *, checks: bool) -> None:
+        CountingLock.made.clear()
         asked: list[int] = []
         set_lock_callbacks(CountingLock)
-        set_condition_callbacks(make_condition)
+        set_condition_callbacks(CountingCondition)
         set_id_callback(lambda: asked.append(1) or 7)
+        if checks:
+            enable_lock_debugging()
         use_threads()
         with EventBase() as base:
-            assert isinstance(base, LockedEventBase)
-            assert made == [base.lock]
+            (lock,) = CountingLock.made
             taken: list[int] = []
-            base.timer(lambda _event, _what: taken.append(base.lock.taken)).add(0)
-            base.prepare(lambda _watcher, _timeout: taken.append(base.lock.taken))
+            base.timer(lambda _event, _what: taken.append(lock.taken)).add(0)
+            base.prepare(lambda _watcher, _timeout: taken.append(lock.taken))
             base.dispatch()
-            assert base.lock.taken == 0
-        assert CountingLock.made == 1
+            assert lock.taken == 0
         assert taken == [0, 0]  # nobody holds it while somebody else's code runs
         assert asked
 
@@ -175,7 +259,7 @@ class TestCheckedLock:
         with lock:
             thread = threading.Thread(target=release)
             thread.start()
-            thread.join()
+            thread.join(PATIENCE)
         assert "does not hold it" in str(raised[0])
         with pytest.raises(LoopError, match="does not hold it"):
             lock.release()
@@ -202,55 +286,79 @@ class TestCheckedLock:
             thread = threading.Thread(target=work)
             thread.start()
             log.append("first")
-        thread.join()
+        thread.join(PATIENCE)
         assert log == ["first", "other"]
 
 
+def test_lock_of_the_program_is_given_up_by_who_holds_it_only() -> None:
+    LOCKING.make_lock = CountingLock
+    lock = LOCKING.lock(RANK_OBJECT)
+    with lock, lock:
+        assert CountingLock.made[-1].taken == 1
+        raised: list[RuntimeError] = []
+
+        def release() -> None:
+            try:
+                lock.release()
+            except RuntimeError as error:
+                raised.append(error)
+
+        thread = threading.Thread(target=release)
+        thread.start()
+        thread.join(PATIENCE)
+        assert "does not hold it" in str(raised[0])
+        assert CountingLock.made[-1].taken == 1
+    assert CountingLock.made[-1].taken == 0
+
+
+def in_daemon(act: Callable[[], object]) -> threading.Thread:
+    """Run in a thread that keeps nobody from ending if it waits for ever."""
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    return thread
+
+
+KINDS = [(None, None), (CountingLock, None), (CountingLock, CountingCondition)]
+
+
 @pytest.mark.parametrize("checks", [False, True])
-@pytest.mark.parametrize("factory", [None, CountingLock])
-def test_condition_waits_with_the_lock_given_up(checks: bool, factory: Callable[[bool], Lock] | None) -> None:
-    LOCKING.checks, LOCKING.make_lock = checks, factory
+@pytest.mark.parametrize(("make_lock", "make_condition"), KINDS)
+@pytest.mark.parametrize("depth", [1, 3])
+def test_condition_waits_with_the_lock_given_up_however_often_it_was_taken(
+    *, checks: bool, make_lock: LockFactory | None, make_condition: ConditionFactory | None, depth: int
+) -> None:
+    LOCKING.checks, LOCKING.make_lock, LOCKING.make_condition = checks, make_lock, make_condition
     lock = LOCKING.lock(RANK_BASE)
     condition = LOCKING.condition(lock)
+    holds = threading.Event()
     log: list[str] = []
 
     def wait() -> None:
-        with lock:
-            log.append("waits")
-            while "told" not in log:
+        with ExitStack() as stack:
+            for _ in range(depth):
+                stack.enter_context(lock)
+            holds.set()
+            while not log:
                 condition.wait()
             log.append("goes on")
+            assert not isinstance(lock, CheckedLock) or lock.held()
+            threads.append(in_daemon(note_other))
+            log.append("still has it")
 
-    thread = threading.Thread(target=wait)
-    thread.start()
-    told = False
-    while not told:  # until the thread waits
+    def note_other() -> None:
         with lock:
-            if log:
-                log.append("told")
-                condition.notify_all()
-                told = True
-    thread.join()
-    assert log == ["waits", "told", "goes on"]
+            log.append("other")
 
-
-def test_lock_taken_twice_is_given_up_whole_by_a_wait() -> None:
-    LOCKING.checks = True
-    lock = LOCKING.lock(RANK_BASE)
-    condition = LOCKING.condition(lock)
-    waits = threading.Event()
+    threads = [in_daemon(wait)]
+    assert holds.wait(PATIENCE)
 
     def tell() -> None:
-        waits.wait()
-        with lock:
+        with lock:  # so the other one waits by now
+            log.append("told")
             condition.notify_all()
 
-    thread = threading.Thread(target=tell)
-    thread.start()
-    with lock, lock:
-        waits.set()
-        condition.wait()
-        assert isinstance(lock, CheckedLock)
-        assert lock.held()
-    thread.join()
-    assert not lock.held()
+    threads.append(in_daemon(tell))
+    for thread in threads:  # the last one is added meanwhile
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert log == ["told", "goes on", "still has it", "other"]

@@ -1,7 +1,8 @@
 """Where evkit's words go."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,12 @@ def test_callback_takes_over_until_it_is_taken_away(caplog: pytest.LogCaptureFix
     log(LOG_WARN, "logging's")
     assert lines == [(LOG_WARN, "mine")]
     assert caplog.messages == ["logging's"]
+
+
+@pytest.mark.parametrize("choose", [set_log_callback, set_fatal_callback])
+def test_what_can_not_be_called_is_refused_at_once(choose: Callable[[Any], None]) -> None:
+    with pytest.raises(TypeError, match="must be callable, got 3"):
+        choose(3)
 
 
 def test_fatal_logs_calls_and_raises() -> None:

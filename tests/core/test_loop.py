@@ -775,3 +775,55 @@ def test_config_limits_reach_the_loop(config: MakeConfig) -> None:
         activated(base, note(log, "second"))
         base.dispatch()
     assert log == ["poll", "first", "poll", "second"]
+
+
+class Elsewhere(FakeBackend):
+    """A backend during whose waits something happens."""
+
+    __slots__ = ("meanwhile",)
+
+    def wait(self, timeout: float | None) -> list[tuple[int, int]]:
+        ready = super().wait(timeout)
+        self.meanwhile()
+        return ready
+
+
+def test_time_is_not_cached_during_the_wait(clock: ManualClock) -> None:
+    """Who sets a timer then, as a handler of the program's or another thread, counts from the true time."""
+    backend = Elsewhere(clock)
+    deadlines: list[float] = []
+    start = clock.monotonic()
+
+    def meanwhile() -> None:
+        event = base.timer(ignore)
+        event.add(5)
+        deadlines.append(event.deadline)
+        event.delete()
+
+    backend.meanwhile = meanwhile
+    with EventBase(clock=clock, backend=backend) as base:
+        for after in (10, 30):
+            base.timer(ignore).add(after)
+        base.dispatch()
+    assert deadlines == [start + 15, start + 35]
+
+
+def test_loopexit_after_no_time_is_loopexit_now(base: EventBase) -> None:
+    log: list[str] = []
+    base.check(lambda _watcher, _timeout: log.append("poll"))
+    activated(base, lambda _event, _what: base.loopexit(0))
+    activated(base, note(log, "queued"))
+    base.timer(ignore).add(3600)
+    assert base.dispatch() is True
+    assert log == ["poll", "queued"]
+
+
+def test_loopexit_waits_its_turn_in_the_middle_queue(base: EventBase) -> None:
+    """What is more urgent runs first, as in libevent, and what is less urgent does not."""
+    base.priority_init(3)
+    log: list[str] = []
+    base.loopexit()
+    for priority, word in enumerate(("urgent", "middle", "less urgent")):
+        activated(base, note(log, word), priority)
+    assert base.dispatch() is True
+    assert log == ["urgent", "middle"]

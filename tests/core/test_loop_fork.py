@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -110,6 +111,29 @@ class TestReinit:
         base.dispatch()
         assert answers == ["sent"]
         assert log == ["read"]
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+    def test_of_a_base_whose_loop_ran_in_another_thread(self, base: EventBase) -> None:
+        """That thread is not in the child."""
+        running = threading.Event()
+        base.call_soon(running.set)
+        thread = threading.Thread(target=base.loop, args=(EVLOOP_NO_EXIT_ON_EMPTY,))
+        thread.start()
+
+        def child() -> str:
+            base.reinit()
+            log: list[str] = []
+            base.call_soon(log.append, "runs")
+            base.loop(ONE_PASS)
+            base.close()
+            return str(log)
+
+        try:
+            assert running.wait(10)
+            assert in_child(child) == "['runs']"
+        finally:
+            base.stop()
+            thread.join()
 
     def test_keeps_counts_and_method(self, base: EventBase, pair: Pair) -> None:
         base.event(pair[0], EV_READ, note([])).add(5)

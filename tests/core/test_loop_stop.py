@@ -68,7 +68,7 @@ def test_is_not_got_break_and_not_got_exit(base: EventBase) -> None:
 def test_from_another_thread_while_the_loop_waits(base: EventBase) -> None:
     waiting = threading.Event()
     base.prepare(lambda _watcher, timeout: waiting.set() if timeout is None else None)
-    thread = threading.Thread(target=lambda: waiting.wait() and base.stop())
+    thread = threading.Thread(target=lambda: waiting.wait(30) and base.stop())
     thread.start()
     assert base.loop(EVLOOP_NO_EXIT_ON_EMPTY) is True
     thread.join()

@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from evkit.core.base import EventBase
 from evkit.core.buffer import Buffer, FileAccess, FileSegment
 from evkit.core.memory import MEMORY, Allocation, set_mem_functions
-from evkit.core.setup import SETUP
+from evkit.core.setup import SETUP, Setup
 from evkit.errors import FrozenBufferError, LoopError
 
 
@@ -55,6 +56,7 @@ def unused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the process be as if nothing of evkit had been used."""
     monkeypatch.setattr(SETUP, "first_use", None)
     monkeypatch.setattr(MEMORY, "functions", None)
+    monkeypatch.setattr(MEMORY, "setup", Setup())
 
 
 @pytest.fixture
@@ -248,6 +250,15 @@ def test_a_failing_free_goes_to_the_hook(unused: None, failures: list[object]) -
     assert [type(failure) for failure in failures] == [KeyError]
 
 
+@pytest.fixture
+def young() -> Iterator[None]:
+    """Let the collector look at what the test makes only: what the tests before have left takes it half a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 steps = st.lists(
     st.tuples(
         st.sampled_from(["reserve", "commit", "add", "drain", "move", "share", "join"]), st.integers(1, 3000)
@@ -290,9 +301,9 @@ def walk(steps: list[tuple[str, int]]) -> None:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps)
 def test_each_piece_is_freed_once_whatever_happens(
-    unused: None, failures: list[object], steps: list[tuple[str, int]]
+    unused: None, young: None, failures: list[object], steps: list[tuple[str, int]]
 ) -> None:
-    SETUP.first_use = None
+    MEMORY.setup.first_use = None
     pool = Pool()
     set_mem_functions(pool.allocate, pool.reallocate, pool.free)
     walk(steps)
@@ -357,6 +368,13 @@ def test_by_default_memory_is_a_bytearray(unused: None) -> None:
         assert bytes(view) == bytes(5)
 
 
+def test_memory_of_nobodys_functions_stays_as_it_is(unused: None) -> None:
+    memory = Allocation(5)
+    memory.shrink(2)
+    with memory.view(5) as view:
+        assert bytes(view) == bytes(5)
+
+
 def test_a_fresh_process_may_choose() -> None:
     program = (
         "from evkit.core.memory import set_mem_functions\n"
@@ -368,5 +386,7 @@ def test_a_fresh_process_may_choose() -> None:
         "buffer = Buffer()\nbuffer.reserve(7)\nbuffer.commit(7)\nbuffer.clear()\n"
         "print(asked)\n"
     )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (run.stdout, run.stderr) == ("[7, 'freed']\n", "")

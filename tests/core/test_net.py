@@ -2,9 +2,11 @@
 
 import errno
 import os
+import re
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,11 +14,14 @@ from hypothesis import strategies as st
 
 from evkit.core.net import (
     Address,
+    bound_datagram_socket,
     bound_socket,
     close_bound_socket,
+    connected_datagram_socket,
     family_of,
     format_address,
     parse_sockaddr_port,
+    passive_addresses,
     set_deferred_accept,
     set_keepalive,
 )
@@ -111,6 +116,33 @@ class TestFamily:
     def test_of_an_address(self, address: Address, family: int) -> None:
         assert family_of(address) == family
 
+    @pytest.mark.parametrize(
+        "address",
+        [
+            None,
+            5,
+            {},
+            (),
+            ("127.0.0.1",),
+            ("::1", 80, 0),
+            ["127.0.0.1", 80],
+            (None, 80),
+            (b"abcd", 80),
+            (2130706433, 80),
+            ("127.0.0.1", "80"),
+            ("127.0.0.1", True),
+            ("127.0.0.1", 65536),
+            ("::1", 80, 0, None),
+            ("::1", 80, "0", 0),
+            "run\0x",
+            b"run\0x",
+        ],
+        ids=repr,
+    )
+    def test_what_is_none_is_refused(self, address: Any) -> None:
+        with pytest.raises(ValueError, match="expected"):
+            family_of(address)
+
     @pytest.mark.parametrize("host", ["localhost", "example.org", "127.1", "256.0.0.1", "1.2.3.4.5", "::g"])
     def test_name_is_refused_and_named(self, host: str) -> None:
         with pytest.raises(ValueError, match=f"got '{host}'"):
@@ -126,13 +158,47 @@ class TestFormat:
             ("/run/x.sock", "unix:/run/x.sock"),
             (b"/run/\xff", "unix:/run/\udcff"),
             ("", "unix:"),
+            (b"\0name", "unix:@name"),
+            ("\0", "unix:@"),
+            ((2, 1024), "2:1024"),  # of a virtual machine (AF_VSOCK)
         ],
     )
     def test_table(self, address: object, text: str) -> None:
         assert format_address(address) == text
 
 
+class TestPassive:
+    def test_numeric_address_is_itself(self) -> None:
+        assert passive_addresses("127.0.0.1", 80) == [("127.0.0.1", 80)]
+
+    def test_none_is_every_address(self) -> None:
+        assert ("0.0.0.0", 80) in passive_addresses("", 80)
+
+    @pytest.mark.parametrize("host", ["127.0.0.1\0x", "x" * 70, "\ud800"])
+    def test_what_can_be_no_name_is_refused_and_named(self, host: str) -> None:
+        with pytest.raises(ValueError, match=re.escape(repr(host))):
+            passive_addresses(host, 80)
+
+    @pytest.mark.parametrize("port", [-1, 65536])
+    def test_no_such_port(self, port: int) -> None:
+        with pytest.raises(ValueError, match="expected a port"):
+            passive_addresses("", port)
+
+
 class TestBoundSocket:
+    @pytest.mark.parametrize("address", [("127.0.0.1", 0, 0, 0), ("::1", 0, -1, 0)])
+    def test_numbers_that_are_none_for_the_socket(self, open_descriptors: None, address: Address) -> None:
+        with pytest.raises(ValueError, match="expected an address for"):
+            bound_socket(address)
+
+    def test_path_with_a_nul_makes_no_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_descriptors: None
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ValueError, match="without a NUL"):
+            bound_socket("half\0rest")
+        assert list(tmp_path.iterdir()) == []
+
     def test_has_a_port_and_sends_at_once(self) -> None:
         with bound_socket(("127.0.0.1", 0)) as sock:
             assert sock.getsockname()[1] > 0
@@ -193,6 +259,57 @@ class TestBoundSocket:
         with pytest.raises(ValueError, match="mode is for"):
             bound_socket(("127.0.0.1", 0), mode=0o600)
         assert list(tmp_path.iterdir()) == []
+
+
+class TestDatagram:
+    @pytest.mark.parametrize("wish", [True, False])
+    def test_bound_one_is_shared_on_request(self, wish: bool) -> None:
+        with bound_datagram_socket(("127.0.0.1", 0), reuseable_port=wish) as sock:
+            assert sock.type == socket.SOCK_DGRAM
+            assert bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)) is wish
+
+    @needs_ipv6
+    @pytest.mark.parametrize("wish", [True, False])
+    def test_bound_one_takes_ipv4_too_unless_told(self, wish: bool) -> None:
+        with bound_datagram_socket(("::", 0), ipv6_only=wish) as sock:
+            assert bool(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)) is wish
+
+    def test_port_in_use_leaves_no_descriptor(self, open_descriptors: None) -> None:
+        with (
+            bound_datagram_socket(("127.0.0.1", 0)) as other,
+            pytest.raises(OSError, match="in use"),
+        ):
+            bound_datagram_socket(other.getsockname())
+
+    def test_random_port_is_not_the_system_s_choice(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with (
+            bound_datagram_socket(("127.0.0.1", 0)) as taken,
+            bound_datagram_socket(("127.0.0.1", 0)) as free,
+        ):
+            used, port = taken.getsockname()[1], free.getsockname()[1]
+            free.close()
+            drawn = [1023, used, port]  # of the privileged, of somebody else, and at last
+            monkeypatch.setattr(os, "urandom", lambda _size: drawn.pop(0).to_bytes(2, "big"))
+            with connected_datagram_socket(taken.getsockname(), random_port=True) as sock:
+                assert sock.getsockname()[1] == port
+                assert sock.getpeername() == taken.getsockname()
+
+    def test_system_chooses_the_port_when_too_many_are_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with bound_datagram_socket(("127.0.0.1", 0)) as taken:
+            used = taken.getsockname()[1]
+            monkeypatch.setattr(os, "urandom", lambda _size: used.to_bytes(2, "big"))
+            with connected_datagram_socket(taken.getsockname(), random_port=True) as sock:
+                assert sock.getsockname()[1] not in (0, used)
+
+    @pytest.mark.parametrize("random_port", [True, False])
+    def test_path(self, tmp_path: Path, random_port: bool, open_descriptors: None) -> None:
+        path = str(tmp_path / "s")
+        with pytest.raises(FileNotFoundError):
+            connected_datagram_socket(path, random_port=random_port)
+        with bound_datagram_socket(path) as other:
+            with connected_datagram_socket(path, random_port=random_port) as sock:
+                sock.send(b"hi")
+            assert other.recv(9) == b"hi"
 
 
 class TestKeepalive:

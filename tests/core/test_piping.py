@@ -10,10 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evkit.core.base import EventBase
+from evkit.core.buffer import Buffer
 from evkit.core.bufferevent import BufferEvent, SocketBufferEvent
+from evkit.core.bufferevent.filter import FilterBufferEvent
 from evkit.core.bufferevent.pair import PairBufferEvent
 from evkit.core.config import EventConfig
-from evkit.core.flags import BEV_EVENT_EOF, BEV_EVENT_READING, EV_READ, EV_WRITE, EVLOOP_NONBLOCK, EVLOOP_ONCE
+from evkit.core.flags import (
+    BEV_EVENT_EOF,
+    BEV_EVENT_ERROR,
+    BEV_EVENT_READING,
+    BEV_EVENT_TIMEOUT,
+    BEV_EVENT_WRITING,
+    BEV_FINISHED,
+    BEV_NEED_MORE,
+    BEV_OK,
+    EV_READ,
+    EV_WRITE,
+    EVLOOP_NONBLOCK,
+    EVLOOP_ONCE,
+)
 from evkit.core.piping import DEFAULT_HIGH, LINGER, Pipe, pipe
 from evkit.errors import ConnectionLost, TransportTimeout
 from evkit.testing import ManualClock
@@ -219,6 +234,32 @@ class TestBackPressure:
         scene.join(high=high)
         assert scene.a.watermark(EV_WRITE) == scene.b.watermark(EV_WRITE) == (low, high)
 
+    def test_source_that_swells_is_bounded_too(self, scene: Scene) -> None:
+        """A filter may make megabytes of one read."""
+
+        def swell(source: Buffer, sink: Buffer, limit: int, _mode: int) -> int:
+            size = min(limit, 100_000)
+            if not source:
+                return BEV_NEED_MORE
+            source.drain(1)
+            sink.add(bytes(size))
+            return BEV_OK
+
+        joined = pipe(FilterBufferEvent(scene.a, swell), scene.b, high=1000)
+        scene.left.send(bytes(50_000))
+        for _ in range(1000):
+            scene.base.loop(ONE_PASS)
+        assert "a paused" in repr(joined)
+        assert len(joined.a.input) + len(scene.b.output) < 2 * 1000
+
+    def test_callback_on_a_buffer_may_close_an_end_at_once(self, scene: Scene) -> None:
+        for end, other in ((scene.a, scene.b), (scene.b, scene.a)):
+            end.input.feed(b"already here")
+            other.output.add_callback(lambda _buffer, _info, bev=scene.b: bev.close())
+        joined = scene.join()
+        scene.run()
+        assert joined.closed
+
     def test_users_own_wish_is_left_alone(self, scene: Scene) -> None:
         scene.join(high=1000)
         fill(scene.left, scene)
@@ -287,6 +328,114 @@ class TestEnding:
         assert joined.closed
         assert isinstance(joined.error, ConnectionLost)
         assert at_end(scene.left)
+
+    @pytest.mark.parametrize("number", [errno.EPIPE, errno.ECONNRESET])
+    def test_last_words_of_a_peer_that_takes_nothing_more_are_delivered(
+        self, scene: Scene, number: int
+    ) -> None:
+        """A server that answers early: 413, and it is gone, while the client still sends."""
+        joined = scene.join()
+        scene.right.send(b"too large")
+        scene.right.shutdown(socket.SHUT_WR)
+        scene.b._failed(EV_WRITE, BEV_EVENT_WRITING | BEV_EVENT_ERROR, OSError(number, "gone"))
+        scene.left.send(b"and more")
+        scene.run()
+        assert scene.left.recv(99) == b"too large"
+        assert joined.closed
+        assert joined.error is not None
+        assert (joined.error.during, joined.error.errno) == ("write", number)
+        assert joined.a_to_b == 0
+
+    def test_end_and_error_that_are_told_as_one_end_both(
+        self, base: EventBase, open_descriptors: None
+    ) -> None:
+        left, near = socket.socketpair()
+        right, far = socket.socketpair()
+        joined = pipe(SocketBufferEvent(base, near), SocketBufferEvent(base, far, defer_callbacks=True))
+        right.close()
+        left.send(b"for nobody")
+        base.loop(EVLOOP_NONBLOCK)
+        with left:
+            assert at_end(left)
+        assert joined.closed
+        assert isinstance(joined.error, ConnectionLost)
+
+    @pytest.mark.parametrize(
+        "told", [BEV_EVENT_EOF | BEV_EVENT_ERROR, BEV_EVENT_ERROR, BEV_EVENT_EOF | BEV_EVENT_TIMEOUT]
+    )
+    def test_end_that_has_failed_both_ways_has_no_last_words(self, scene: Scene, told: int) -> None:
+        joined = scene.join()
+        scene.b.disable(EV_READ | EV_WRITE)
+        scene.b.error = ConnectionLost.of(ConnectionResetError(errno.ECONNRESET, "reset"), during="write")
+        scene.b._call_event(BEV_EVENT_READING | BEV_EVENT_WRITING | told)
+        scene.run()
+        assert joined.closed
+        assert joined.error is scene.b.error
+        assert at_end(scene.left)
+
+    def test_they_wait_for_a_slow_reader_but_not_for_ever(self, timed: Scene) -> None:
+        clock = timed.base.clock
+        assert isinstance(clock, ManualClock)
+        joined = timed.join(high=1000)
+        fill(timed.right, timed)
+        timed.b._failed(EV_WRITE, BEV_EVENT_WRITING | BEV_EVENT_ERROR, BrokenPipeError(errno.EPIPE, "gone"))
+        timed.run()
+        assert "b paused" in repr(joined)
+        clock.advance(LINGER)
+        timed.run()
+        assert joined.closed
+
+    def test_peer_that_takes_nothing_more_and_has_ended_leaves_the_other_to_drain(self, scene: Scene) -> None:
+        joined = scene.join()
+        scene.right.send(b"last")
+        scene.right.shutdown(socket.SHUT_WR)
+        scene.run()
+        scene.b._failed(EV_WRITE, BEV_EVENT_WRITING | BEV_EVENT_ERROR, BrokenPipeError(errno.EPIPE, "gone"))
+        assert scene.left.recv(99) == b"last"
+        scene.run()
+        assert joined.closed
+
+    def test_other_failures_of_writing_end_both_at_once(self, scene: Scene) -> None:
+        joined = scene.join()
+        scene.b._failed(EV_WRITE, BEV_EVENT_WRITING | BEV_EVENT_ERROR, OSError(errno.ENOBUFS, "no"))
+        scene.run()
+        assert joined.closed
+
+    def test_what_has_come_when_an_end_is_closed_is_delivered(self, scene: Scene) -> None:
+        joined = scene.join()
+        scene.a.input.feed(b"its callback is still to come")
+        scene.a.close()
+        scene.run()
+        assert scene.right.recv(99) == b"its callback is still to come"
+        assert joined.closed
+
+    def test_rest_that_can_not_be_delivered_is_told(self, scene: Scene) -> None:
+        joined = scene.join(high=1000)
+        fill(scene.left, scene)
+        scene.left.shutdown(socket.SHUT_WR)
+        scene.a.close()
+        assert not joined.closed
+        scene.right.close()
+        scene.run()
+        assert joined.closed
+        assert isinstance(joined.error, ConnectionLost)
+
+    def test_both_streams_that_end_do_not_wait_for_ever(self, timed: Scene) -> None:
+        clock = timed.base.clock
+        assert isinstance(clock, ManualClock)
+        joined = timed.join()
+        for peer, output in ((timed.left, timed.b.output), (timed.right, timed.a.output)):
+            while not output:
+                peer.send(bytes(9000))
+                timed.run()
+            peer.shutdown(socket.SHUT_WR)
+        timed.run()
+        assert not timed.a.closed
+        assert not timed.b.closed
+        clock.advance(LINGER)
+        timed.run()
+        assert joined.closed
+        assert isinstance(joined.error, TransportTimeout)
 
     def test_what_an_end_said_before_it_failed_is_delivered(self, scene: Scene) -> None:
         joined = scene.join(high=1000)
@@ -366,6 +515,51 @@ class TestEnding:
         assert scene.base.dispatch() is False
 
 
+class TestDetaching:
+    def test_both_ends_are_the_user_s_again(self, scene: Scene) -> None:
+        heard: list[BufferEvent] = []
+        scene.a.on_close = heard.append
+        joined = scene.join(high=1000)
+        joined.on_close = lambda _pipe: heard.append(scene.b)
+        fill(scene.left, scene)
+        joined.detach()
+        assert "detached" in repr(joined)
+        for bev in (scene.a, scene.b):
+            assert bev.callbacks == (None, None, None)
+            assert bev.watermark(EV_READ) == bev.watermark(EV_WRITE) == (0, None)
+            assert bev.enabled == EV_WRITE
+        scene.b.close()
+        assert not scene.a.closed
+        scene.a.close()
+        assert heard == [scene.a]
+
+    def test_what_was_handed_on_is_still_sent(self, scene: Scene) -> None:
+        joined = scene.join(high=1000)
+        fill(scene.left, scene)
+        joined.detach()
+        moved = joined.a_to_b
+        assert len(receive(scene.right, scene)) == moved
+        scene.a.enable(EV_READ)
+        scene.run()
+        assert scene.a.input  # and the rest is there to read
+        assert joined.a_to_b == moved
+
+    def test_pipe_anew(self, scene: Scene) -> None:
+        scene.join(high=1000).detach()
+        joined = scene.join()
+        scene.left.send(b"again")
+        scene.run()
+        assert scene.right.recv(99) == b"again"
+        assert joined.a_to_b == 5
+
+    def test_in_the_middle_of_an_end_is_refused(self, scene: Scene) -> None:
+        joined = scene.join(high=1000)
+        fill(scene.left, scene)
+        scene.a.close()
+        with pytest.raises(ValueError, match="<Pipe ending"):
+            joined.detach()
+
+
 class TestOverMemory:
     """A socket on one side, and on the other one end of a pair, whose callbacks always run later."""
 
@@ -390,6 +584,44 @@ class TestOverMemory:
         assert joined.closed
         assert joined.error is None
         outer.close()
+
+    @pytest.mark.parametrize("both", [False, True])
+    def test_end_that_takes_nothing_more_is_heard_to_its_end(
+        self, base: EventBase, open_descriptors: None, *, both: bool
+    ) -> None:
+        """A pair's end can tell that it reads no more, with no error."""
+        left, near = socket.socketpair()
+        left.setblocking(False)
+        inner, outer = PairBufferEvent.pair(base)
+        source = SocketBufferEvent(base, near)
+        joined = pipe(source, inner)
+        inner.disable(EV_WRITE)
+        left.send(b"waits")
+        base.loop(EVLOOP_NONBLOCK)
+        outer.write(b"answer")
+        outer.flush(EV_READ | EV_WRITE if both else EV_READ, BEV_FINISHED)
+        base.loop(EVLOOP_NONBLOCK)
+        assert outer.read() == b"waits"
+        assert not source.enabled & EV_READ
+        assert joined.closed is both
+        outer.shutdown_write()
+        base.loop(EVLOOP_NONBLOCK)
+        with left:
+            assert left.recv(99) == b"answer"
+            assert left.recv(99) == b""
+        assert joined.closed
+        outer.close()
+
+    def test_over_an_end_whose_partner_is_gone(self, base: EventBase, open_descriptors: None) -> None:
+        left, near = socket.socketpair()
+        inner, outer = PairBufferEvent.pair(base)
+        joined = pipe(SocketBufferEvent(base, near), inner)
+        outer.close()
+        left.send(b"for nobody")
+        base.loop(EVLOOP_NONBLOCK)
+        assert joined.closed
+        assert isinstance(joined.error, ConnectionLost)
+        left.close()
 
     def test_end_that_does_not_read_bounds_the_memory(self, base: EventBase, open_descriptors: None) -> None:
         left, near = socket.socketpair()
@@ -421,6 +653,12 @@ class TestRefused:
     def test_one_connection_twice(self, scene: Scene) -> None:
         with pytest.raises(ValueError, match="twice"):
             pipe(scene.a, scene.a)
+
+    def test_connection_and_what_carries_it(self, scene: Scene) -> None:
+        layer = FilterBufferEvent(FilterBufferEvent(scene.a))
+        for ends in ((layer, scene.a), (scene.a, layer)):
+            with pytest.raises(ValueError, match="carries"):
+                pipe(*ends)
 
     def test_closed_connection(self, scene: Scene) -> None:
         scene.b.close()

@@ -124,7 +124,7 @@ class TestDroppedWithoutClose:
     def test_is_no_error_at_the_end_of_the_program(self, kept: str) -> None:
         program = f"import sys; from evkit.core.base import EventBase; {kept} = EventBase()"
         command = [sys.executable, "-X", "dev", "-c", program]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         told = [line for line in done.stderr.splitlines() if "an event base was dropped" not in line]
         assert not any("Error" in line or "ignored" in line for line in told)
         if kept == "base":  # Python lets go of its own modules too late for a warning

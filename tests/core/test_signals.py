@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import queue
 import select
 import signal
 import socket
@@ -263,7 +264,7 @@ class TestSeveralBases:
             other.call_soon(running.set)
             thread = threading.Thread(target=other.dispatch)
             thread.start()
-            running.wait()
+            assert running.wait(30)
             signal.raise_signal(SIGNUM)
             base.loop(EVLOOP_NONBLOCK)
             thread.join()
@@ -275,17 +276,19 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self.heard = 0
-        self._go = threading.Semaphore()
+        # Not a semaphore: a handler that comes while this thread releases one would wait for its own thread.
+        self._go: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._go.put(True)
         self._over = False
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        while self._go.acquire() and not self._over:
+        while self._go.get() and not self._over:
             signal.pthread_kill(threading.get_ident(), SIGNUM)
 
     def on_signal(self, _signum: int, _frame: object) -> None:
         self.heard += 1
-        self._go.release()
+        self._go.put(True)
 
     def __enter__(self) -> "Elsewhere":
         self._previous = signal.signal(SIGNUM, self.on_signal)
@@ -294,7 +297,7 @@ class Elsewhere:
 
     def __exit__(self, *_: object) -> None:
         self._over = True
-        self._go.release()
+        self._go.put(False)
         self._thread.join()
         signal.signal(SIGNUM, self._previous)
 

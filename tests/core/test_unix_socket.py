@@ -114,6 +114,66 @@ class TestStale:
         os.close(other)
         bind_unix(sock, path)
 
+    def test_one_that_does_not_listen_yet_is_not_taken_for_abandoned(
+        self, path: str, open_descriptors: None
+    ) -> None:
+        """Two servers start at once, and the second comes between the first one's ``bind`` and its ``listen``."""
+
+        class Slow(socket.socket):
+            def listen(self, *backlog: int) -> None:
+                with socket.socket(socket.AF_UNIX) as second, pytest.raises(OSError, match="in use"):
+                    bind_unix(second, path)
+                super().listen(*backlog)
+
+        with Slow(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as client:
+            bind_unix(first, path)
+            client.connect(path)
+
+    def test_folder_that_can_not_be_locked_takes_a_new_one(
+        self, sock: socket.socket, path: str, tmp_path: Path, open_descriptors: None
+    ) -> None:
+        """Somebody else binds another name there; or it may be written, but not read."""
+        other = os.open(tmp_path, os.O_RDONLY)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        bind_unix(sock, path)
+        os.close(other)
+        assert not is_abandoned(path)
+
+    def test_folder_that_is_not_there(self, sock: socket.socket, path: str) -> None:
+        with pytest.raises(FileNotFoundError):
+            bind_unix(sock, path + "/s")
+
+    def test_successor_s_file_is_kept_by_one_that_leaves(
+        self, sock: socket.socket, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A server leaves while the next one replaces its file: it looks abandoned, and is alive a moment later."""
+        leave_behind(path)
+        unlink = os.unlink
+        refused: list[int | None] = []
+
+        def unlink_late(where: str) -> None:
+            monkeypatch.setattr(os, "unlink", unlink)
+            try:
+                bind_unix(sock, path)
+            except OSError as error:
+                refused.append(error.errno)
+            unlink(where)
+
+        monkeypatch.setattr(os, "unlink", unlink_late)
+        remove_if_abandoned(path)
+        assert refused == [errno.EADDRINUSE]  # or it would listen on what has no file any more
+        assert not os.path.exists(path)
+
+    def test_nobody_leaves_while_one_is_replaced(self, path: str, tmp_path: Path) -> None:
+        leave_behind(path)
+        other = os.open(tmp_path, os.O_RDONLY)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        remove_if_abandoned(path)
+        assert os.path.exists(path)
+        os.close(other)
+        remove_if_abandoned(path)
+        assert not os.path.exists(path)
+
     def test_in_the_working_folder(
         self, sock: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

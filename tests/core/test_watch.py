@@ -1,5 +1,7 @@
 """Watchers round the poll: what they are told, their order, and closing them at any time."""
 
+import pytest
+
 from evkit.core.base import EventBase
 from evkit.core.flags import EV_TIMEOUT, EVLOOP_NONBLOCK, EVLOOP_ONCE
 from evkit.core.watch import Watcher
@@ -49,6 +51,13 @@ def test_check_is_told_nothing_but_itself(base: EventBase) -> None:
     base.call_soon(int)
     base.loop(ONE_PASS)
     assert told == [(watcher, None)]
+
+
+@pytest.mark.parametrize("kind", ["prepare", "check"])
+def test_what_can_not_be_called_is_refused_at_once(base: EventBase, kind: str) -> None:
+    with pytest.raises(TypeError, match="must be callable, got 3"):
+        getattr(base, kind)(3)
+    base.loop(ONE_PASS)
 
 
 def test_keep_no_loop_alive(base: EventBase) -> None:

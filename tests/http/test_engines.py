@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from evkit.core.buffer import Buffer
 from evkit.http.errors import BadRequest
 from evkit.http.parser import Limits, engines, make_engine
+from evkit.testing import chunks, split_everywhere
 from http_corpus import CASES, Case, Seen
 from http_feed import Outcome, run
 
@@ -47,15 +48,13 @@ def test_corpus_whole(engine: str, case: Case) -> None:
 
 @pytest.mark.parametrize("case", SHORT, ids=lambda case: case.name)
 def test_corpus_split_in_two_at_every_byte(engine: str, case: Case) -> None:
-    for cut in range(1, len(case.raw)):
-        assert run(engine, [case.raw[:cut], case.raw[cut:]]) == expected(case, engine), cut
+    for pieces in split_everywhere(case.raw):
+        assert run(engine, pieces) == expected(case, engine), pieces
 
 
 def test_corpus_byte_by_byte(engine: str) -> None:
     for case in CASES:
-        assert run(engine, [case.raw[i : i + 1] for i in range(len(case.raw))]) == expected(case, engine), (
-            case.name
-        )
+        assert run(engine, chunks(case.raw, 1)) == expected(case, engine), case.name
 
 
 @given(case=st.sampled_from(SHORT), data=st.data())

@@ -76,3 +76,18 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for size in (2, 3):
         made.get(info(size=size), TYPE, NOW)
     assert made.get(info(size=1), TYPE, NOW) is not first
+
+
+def test_the_coding_is_told_beside_the_type_of_the_content() -> None:
+    made = Representations(None, varies=True)
+    plain, coded = made.get(info(), TYPE, NOW), made.get(info(inode=8), TYPE, NOW, coding="gzip")
+    assert dict(coded.fields) == {**dict(plain.fields), "ETag": coded.etag, "Content-Encoding": "gzip"}
+    assert dict(coded.validators)["Vary"] == dict(plain.validators)["Vary"] == "Accept-Encoding"
+    assert "Content-Encoding" not in dict(coded.validators)
+    assert (coded.coding, plain.coding) == ("gzip", "")
+
+
+def test_one_file_by_two_names_may_be_coded_by_one() -> None:
+    made = Representations(None)
+    assert dict(made.get(info(), TYPE, NOW, coding="gzip").fields)["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in dict(made.get(info(), TYPE, NOW).fields)

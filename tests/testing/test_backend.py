@@ -3,6 +3,7 @@
 import pytest
 
 from evkit.core.backends import Backend
+from evkit.core.event import Event
 from evkit.core.flags import EV_CLOSED, EV_ET, EV_READ, EV_WRITE, FEATURE_ET
 from evkit.testing import Change, FakeBackend, FakeBase, ManualClock, base_with_fakes
 
@@ -129,6 +130,60 @@ class TestBaseWithFakes:
         assert fakes.backend.changes == []
         fakes.base.event(FD, EV_READ, lambda _event, _what: None).add()
         assert fakes.backend.changes == [Change(FD, 0, EV_READ)]
+
+    def test_run_calls_each_at_its_time(self, fakes: FakeBase) -> None:
+        start = fakes.clock.monotonic()
+        log: list[float] = []
+        for seconds in (5.0, 2.0, 10.0, 10.5):
+            fakes.base.timer(lambda _event, _what: log.append(fakes.clock.monotonic() - start)).add(seconds)
+        fakes.run(10)
+        assert log == [2.0, 5.0, 10.0]
+        assert fakes.clock.monotonic() == start + 10
+        fakes.run(0.5)
+        assert log == [2.0, 5.0, 10.0, 10.5]
+
+    def test_run_without_time_calls_what_is_due(self, fakes: FakeBase) -> None:
+        log: list[int] = []
+        fakes.base.call_soon(lambda: fakes.base.call_soon(log.append, 1))
+        fakes.base.timer(lambda _event, _what: log.append(2)).add(0.001)
+        fakes.run()
+        assert log == [1]
+
+    def test_run_with_nothing_to_do(self, fakes: FakeBase) -> None:
+        start = fakes.clock.monotonic()
+        fakes.run()
+        fakes.run(7)
+        assert fakes.clock.monotonic() == start + 7
+
+    @pytest.mark.parametrize("how", ["loopbreak", "loopexit", "stop"])
+    def test_run_ends_where_the_loop_is_stopped(self, fakes: FakeBase, how: str) -> None:
+        start = fakes.clock.monotonic()
+        log: list[int] = []
+        fakes.base.timer(lambda _event, _what: getattr(fakes.base, how)()).add(3)
+        fakes.base.timer(lambda _event, _what: log.append(1)).add(4)
+        fakes.run(10)
+        assert (log, fakes.clock.monotonic()) == ([], start + 3)
+        fakes.run(10)  # nothing is left of the first
+        assert (log, fakes.clock.monotonic()) == ([1], start + 13)
+
+    @pytest.mark.parametrize("how", ["loopbreak", "stop"])
+    def test_run_leaves_to_the_next_what_a_stop_leaves(self, fakes: FakeBase, how: str) -> None:
+        log: list[int] = []
+
+        def leave(_event: Event, _what: int) -> None:
+            fakes.base.call_soon(log.append, 1)
+            getattr(fakes.base, how)()
+
+        fakes.base.timer(leave).add(3)
+        fakes.run(10)
+        assert log == []
+        fakes.run()
+        assert log == [1]
+
+    @pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])
+    def test_run_goes_forward_only(self, fakes: FakeBase, seconds: float) -> None:
+        with pytest.raises(ValueError, match="time-out"):
+            fakes.run(seconds)
 
     def test_is_closed_by_the_caller(self) -> None:
         fakes = base_with_fakes()

@@ -4,26 +4,22 @@ Gathers facts through the public interface, then shows them as text or JSON. Cha
 """
 
 import json
-import os
 import platform
 import resource
-import select
-import socket
 from argparse import ArgumentParser, Namespace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from evkit import (
-    BASE_IGNORE_ENV,
     FEATURE_EARLY_CLOSE,
     FEATURE_ET,
     FEATURE_FDS,
     FEATURE_O1,
     EventBase,
-    EventConfig,
+    Features,
     NoBackendError,
     __version__,
-    supported_methods,
+    features,
 )
 from evkit.cli.terminal import show
 from evkit.http import Limits, engines, make_engine
@@ -52,38 +48,42 @@ def run(arguments: Namespace) -> int:
 
 def gather() -> dict[str, Any]:
     """Return the facts, as JSON takes them."""
+    found = features()
     return {
         "version": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "backends": _backends(),
+        "backends": _backends(found),
         "engines": [_engine(name) for name in engines],
         "features": {
-            "sendfile": hasattr(os, "sendfile"),
-            "unix sockets": hasattr(socket, "AF_UNIX"),
-            "IPv6": socket.has_ipv6,
-            "SO_REUSEPORT": hasattr(socket, "SO_REUSEPORT"),
-            "early close with poll": hasattr(select, "POLLRDHUP"),
+            "clock": found.clock,
+            "clock resolution": found.clock_resolution,
+            "TLS": found.tls,
+            "IPv6": found.ipv6,
+            "SO_REUSEPORT": found.reuse_port,
+            "unix sockets": found.unix_sockets,
+            "sendfile": found.sendfile,
+            "eventfd": found.eventfd,
         },
         "open_files": _open_files(),
     }
 
 
-def _backends() -> list[dict[str, Any]]:
+def _backends(found: Features) -> list[dict[str, Any]]:
     """List the backends, the preferred one first."""
     try:
         with EventBase() as base:
             chosen = base.method
     except NoBackendError:  # the environment speaks against all of them
         chosen = ""
-    return [_backend(name, chosen=name == chosen) for name in supported_methods()]
-
-
-def _backend(name: str, *, chosen: bool) -> dict[str, Any]:
-    others = [other for other in supported_methods() if other != name]
-    with EventBase(EventConfig(avoid=others, flags=BASE_IGNORE_ENV)) as base:
-        features = [words for bit, words in _FEATURES if base.features & bit]
-    return {"name": name, "chosen": chosen, "features": features}
+    return [
+        {
+            "name": name,
+            "chosen": name == chosen,
+            "features": [words for bit, words in _FEATURES if bits & bit],
+        }
+        for name, bits in found.backends.items()
+    ]
 
 
 def _engine(name: str) -> dict[str, Any]:
@@ -124,7 +124,14 @@ def as_text(facts: dict[str, Any]) -> str:
         state = engine["version"] or "available" if engine["available"] else "not installed"
         lines.append(f"   {engine['name']:8}{state}")
     lines += ["", "Platform:"]
-    lines += [f"   {name}: {'yes' if there else 'no'}" for name, there in facts["features"].items()]
+    lines += [f"   {name}: {_words(fact)}" for name, fact in facts["features"].items()]
     soft, hard = (facts["open_files"][key] or "unlimited" for key in ("soft", "hard"))
     lines.append(f"   open files: {soft}, at most {hard} (evkit serve takes what it may)")
     return "\n".join(lines)
+
+
+def _words(fact: bool | float | str | None) -> str:
+    """Write what `features` has found: there or not, a number of seconds, a name."""
+    if isinstance(fact, bool) or fact is None:
+        return "yes" if fact else "no"
+    return f"{fact:g} s" if isinstance(fact, float) else fact

@@ -186,7 +186,12 @@ class _Call(Generic[T]):
             result = self._fn(*self._args, **self._kwargs)
         except BaseException as error:  # SystemExit, too, is the caller's
             self.future.set_exception(error)
-            return
+        else:
+            self._take(result)
+        finally:
+            del self  # the traceback holds this frame, which must not hold the future
+
+    def _take(self, result: Any) -> None:
         if isinstance(result, Future):
             self._inner = result
             result.add_done_callback(self._on_done)

@@ -115,7 +115,7 @@ class EventConfig:
             ("max_dispatch_interval", max_dispatch_interval),
             ("max_dispatch_callbacks", max_dispatch_callbacks),
         ):
-            if limit is not None and limit <= 0:
+            if limit is not None and not limit > 0:  # nor NaN
                 raise ValueError(f"{name} must be None or positive, got {limit}")
 
     @property
@@ -153,7 +153,6 @@ class EventConfig:
         return bool(self.flags & BASE_EPOLL_USE_CHANGELIST) or "EVENT_EPOLL_USE_CHANGELIST" in environment
 
     def _trusted_environment(self) -> Mapping[str, str]:
-        # A set-uid program must not take orders from whoever started it.
-        if self.flags & BASE_IGNORE_ENV or os.geteuid() != os.getuid():
-            return {}
-        return self.environment
+        # A set-uid or set-gid program must not take orders from whoever started it.
+        lends_rights = os.geteuid() != os.getuid() or os.getegid() != os.getgid()
+        return {} if lends_rights or self.flags & BASE_IGNORE_ENV else self.environment

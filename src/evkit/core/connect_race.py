@@ -7,13 +7,13 @@ closed. It looks no names up, and what becomes of the connection is its owner's 
 import os
 import socket
 from collections.abc import Callable, Iterable
-from errno import EINPROGRESS, EINTR, EINVAL, ETIMEDOUT
-from typing import TYPE_CHECKING, Final
+from errno import EINVAL, ETIMEDOUT
+from typing import TYPE_CHECKING
 
 from evkit.core.event import Deferred, Event, check_callback
 from evkit.core.flags import EV_WRITE
 from evkit.core.happy_eyeballs import CONNECTION_ATTEMPT_DELAY, HappyEyeballs, Outcome, Step
-from evkit.core.net import Address, family_of, stream_socket
+from evkit.core.net import CONNECT_GOES_ON, Address, begin_connecting, family_of, stream_socket
 from evkit.errors import LoopError
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ ConnectErrors = list[tuple[Address, OSError]]
 """What each address failed with, in the order in which they failed."""
 RaceCallback = Callable[["ConnectRace", socket.socket | None, ConnectErrors], object]
 """``callback(race, sock, errors)``; ``sock`` is ``None`` when every address failed, or the time was up."""
-
-_UNDER_WAY: Final = (EINPROGRESS, EINTR)
-"""A signal that interrupts ``connect`` does not stop it (POSIX)."""
 
 
 def _system_error(code: int) -> OSError:
@@ -38,7 +35,7 @@ class ConnectRace:
     Args:
         base: The event base to run on.
         addresses: Numeric addresses, or paths of unix sockets, in the order in which the resolver gave them; families
-            take turns, and each address is tried once.
+            take turns, and each address is tried once. Those after the first 64 are not tried.
         callback: ``callback(race, sock, errors)`` is called once, from the loop. It owns ``sock``, a connected
             non-blocking stream socket, from the call on.
         timeout: Seconds ``>= 0`` for all of it; ``None``: as long as the system tries.
@@ -51,7 +48,7 @@ class ConnectRace:
         outcome: How it stands.
 
     Raises:
-        ValueError: There is no address, one is a host name, or a time is out of range.
+        ValueError: There is no address, one is a host name or none, or a time is out of range.
         TypeError: ``callback`` can't be called.
 
     Source: RFC 8305; libevent connects to the first address only.
@@ -220,10 +217,10 @@ def _begin_connecting(address: Address) -> tuple[socket.socket, bool]:
     """
     sock = stream_socket(family_of(address))
     try:
-        code = sock.connect_ex(address)
-        if code and code not in _UNDER_WAY:
+        code = begin_connecting(sock, address)
+        if code not in CONNECT_GOES_ON:
             raise _system_error(code)
-    except (OverflowError, TypeError, ValueError) as error:  # a flow label that is too large, a NUL in a path
+    except ValueError as error:  # a flow label that is too large, a path that can't be encoded
         sock.close()
         raise OSError(EINVAL, f"{os.strerror(EINVAL)}: {error}") from None
     except BaseException:

@@ -6,7 +6,7 @@ refuse would else go wrong later and elsewhere. Knows nothing of the loop but wh
 
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from evkit.core.event import INSERTED, Deferred, Event, EventCallback, FinalizeCallback, SignalEvent
 from evkit.core.flags import EV_CLOSED, EV_READ, EV_WRITE
@@ -45,7 +45,8 @@ class _Modes:
 MODES: Final = _Modes()
 """The process's own."""
 
-_WATCHED: Final[WeakSet["Registry"]] = WeakSet()
+_WATCHED: Final[WeakValueDictionary[int, "Registry"]] = WeakValueDictionary()
+"""By identity. Not a set: Python code walks through a weak one, and other threads make bases meanwhile."""
 
 
 def enable_debug_mode() -> None:
@@ -57,7 +58,7 @@ def enable_debug_mode() -> None:
     for the same.
 
     Raises:
-        LoopError: A base was made already, or the mode is on already.
+        LoopError: A base or a `LockedBuffer` was made already, or the mode is on already.
 
     Source: ``event_enable_debug_mode``, where what is refused ends the process.
     """
@@ -74,7 +75,7 @@ def enable_debug_logging(which: int = DBG_ALL) -> None:
         which: ``DBG_ALL`` or ``DBG_NONE``. As in libevent there is nothing in between.
 
     Raises:
-        LoopError: A base was made already.
+        LoopError: A base or a `LockedBuffer` was made already.
 
     Source: ``event_enable_debug_logging``.
     """
@@ -87,10 +88,15 @@ def debugging() -> bool:
     return MODES.checks or MODES.traces
 
 
+def watch(base: "Registry") -> None:
+    """Compare the descriptors that ``base``, which is being made, waits for with those of the others."""
+    _WATCHED[id(base)] = base
+
+
 def entry_types(base: "Registry") -> EntryTypes:
     """Return the classes that are asked for, for ``base``, which is being made."""
     if debugging():
-        _WATCHED.add(base)
+        watch(base)
         return EntryTypes(DebugEvent, DebugSignalEvent, DebugDeferred)
     return EntryTypes(Event, SignalEvent, Deferred)
 
@@ -186,9 +192,13 @@ class DebugEvent(Checked):
 
     def delete(self) -> None:
         """See `Event.delete`."""
+        self.check_open()
+        super().delete()
+
+    def check_open(self) -> None:
+        """Warn if the descriptor was closed while it is waited for."""
         if self.flags & INSERTED and self._was_closed():
             log(LOG_WARN, f"descriptor {self.fd} was closed before its event was deleted: {self!r}")
-        super().delete()
 
     def _was_closed(self) -> bool:
         return self._has_descriptor() and not self.internal and _file_behind(self.fd) != self._file
@@ -198,8 +208,9 @@ class DebugEvent(Checked):
             raise LoopError(f"descriptor {self.fd} was closed, or is another's by now: {self!r}")
 
     def _check_bases(self) -> None:
-        for other in tuple(_WATCHED):
-            if other is not self.base and other.waits_for(self.fd):
+        for reference in _WATCHED.valuerefs():
+            other = reference()
+            if other is not None and other is not self.base and _waits(other, self.fd):
                 log(LOG_WARN, f"two event bases wait for descriptor {self.fd}: {self.base!r} and {other!r}")
 
 
@@ -218,6 +229,13 @@ class DebugDeferred(Deferred):
         """See `Deferred.cancel`."""
         _check_thread(self.base, "Deferred.cancel()")
         super().cancel()
+
+
+def _waits(base: "Registry", fd: int) -> bool:
+    try:
+        return base.waits_for(fd)
+    except AttributeError:
+        return False  # another thread is still making it
 
 
 def _file_behind(fd: int) -> tuple[int, int] | None:

@@ -34,6 +34,10 @@ class Waker:
         self.signal_fd = self._writer.fileno()
         self._closed = False
 
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "woken" if self._pending else "quiet"
+        return f"<Waker fd={self.fd} {state}>"
+
     def __del__(self, _warn: Callable[..., object] = warnings.warn) -> None:
         """Give back what a base that nobody closed would keep, and say so, as files and sockets do."""
         if not self._closed:  # ``_warn`` is bound above since the interpreter, when it ends, empties modules
@@ -58,8 +62,10 @@ class Waker:
             self._reader.recv(4096)
         except BlockingIOError:
             pass
-        # Only now: the read would swallow what a thread wrote in between, and no later wake would write again.
-        self._pending = False
+        finally:
+            # Only now: the read would swallow what a thread wrote in between, and no later wake would write again. And
+            # whatever happens: no later wake would write again after a Ctrl-C that comes right after the read, either.
+            self._pending = False
 
     def renew(self) -> None:
         """In a child process: have a pair that the parent does not, under the numbers of before, and wake anew.

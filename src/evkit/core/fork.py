@@ -37,7 +37,7 @@ def _on_fork() -> None:
 def _reinit(base: Forkable) -> None:
     try:
         base.reinit()
-    except OSError as error:
+    except Exception as error:  # which must not keep the others from theirs
         log(LOG_ERR, f"{base!r} could not be made anew after a fork: {error}")
 
 

@@ -1,20 +1,19 @@
 """`Future`: one result that comes later, for callbacks, for callers that wait, and for ``await``.
 
-Decides when a result is there, who hears of it and in which order, and what waiting for it means: in the base's own
-thread it runs the base, in any other it only waits. Knows nothing of the work behind it, which stops by ``on_cancel``,
-and never imports asyncio before somebody asks for a result that was cancelled.
+Decides when a result is there, and who hears of it and in which order; what it means to wait is `evkit.core.waiting`'s
+business. Knows nothing of the work behind it, which stops by ``on_cancel``, and never imports asyncio before somebody
+asks for a result that was cancelled.
 """
 
-import threading
-import time
+import sys
 from collections.abc import Callable, Generator
 from reprlib import recursive_repr
 from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from evkit.core.event import Event, check_callback
+from evkit.core.event import check_callback
 from evkit.core.log import LOG_ERR, exception_lines, log
-from evkit.core.timers import NEVER
+from evkit.core.waiting import CLOSED, wait
 from evkit.errors import EvkitError, LoopError
 
 if TYPE_CHECKING:
@@ -31,20 +30,6 @@ _DONE: Final = 1
 _FAILED: Final = 2
 _CANCELLED: Final = 3
 
-_LOOK_AGAIN: Final = 1.0
-"""Seconds after which a thread that waits looks by itself: a base that was closed or left has nobody to wake it."""
-
-_INSIDE: Final = (
-    "result() of {!r} was called inside the loop that is to bring it, which would wait for itself: "
-    "use add_done_callback(), or await it in a task"
-)
-_NOTHING_LEFT: Final = (
-    "{!r} can never be done this way: nothing is left for the event base to wait for "
-    "(what comes from another thread must hold the base by add_virtual())"
-)
-_STOPPED: Final = "the event base was stopped, by stop(), loopexit() or loopbreak(), before {!r} was done"
-_CLOSED: Final = "{!r} will never be done: its event base is closed"
-
 
 class _Failure:
     """The exception of a future; logged when it is dropped and nobody has asked for it.
@@ -54,14 +39,16 @@ class _Failure:
     Attributes:
         exception: What was set.
         traceback: Its traceback at that time, which every raise would make longer.
+        context: Its context at that time, for which every raise would put what it interrupts.
         asked: Whether somebody has seen it.
     """
 
-    __slots__ = ("asked", "exception", "traceback")
+    __slots__ = ("asked", "context", "exception", "traceback")
 
     def __init__(self, exception: BaseException) -> None:
         self.exception = exception
         self.traceback: TracebackType | None = exception.__traceback__
+        self.context = exception.__context__
         self.asked = False
 
     def __del__(self) -> None:
@@ -74,7 +61,8 @@ class Future(Generic[T]):
     """What finishes later: its value or exception, asked for in any of three ways.
 
     `add_done_callback` is libevent's way; `result` waits, and runs the base for that where nobody else does; ``await``
-    is for a task of an asyncio loop that runs on the same base.
+    is for a task of an asyncio loop that runs on the same base, and for a coroutine without asyncio, whose driver gets
+    the future and goes on when it is done.
 
     Whoever does the work makes the future and ends it by `set_result` or `set_exception`. Use it from the base's
     thread; only `result`, `exception`, `done` and `cancelled` may be called from others, which reach the rest by
@@ -198,6 +186,8 @@ class Future(Generic[T]):
             raise
         except BaseException as exception:  # the CancelledError of a `result` is no Exception
             self._base.escaped(exception, fn)
+        finally:
+            del self, fn, context  # as in `result`
 
     # For who wants the result
 
@@ -234,7 +224,7 @@ class Future(Generic[T]):
         if self._state != _PENDING:
             self._base.call_soon(self._tell, fn, context)
         elif self._base.closed:
-            raise LoopError(_CLOSED.format(self))
+            raise LoopError(CLOSED.format(self))
         else:
             self._callbacks.append((fn, context))
 
@@ -273,7 +263,7 @@ class Future(Generic[T]):
         Source: ``concurrent.futures.Future.result``, and ``asyncio.loop.run_until_complete``.
         """
         if self._state == _PENDING:
-            self._wait(timeout)
+            wait(self._base, self, timeout)
         failure = self._failure
         if failure is None:
             if self._state == _CANCELLED:
@@ -281,6 +271,7 @@ class Future(Generic[T]):
             value: T = self._value
             return value
         failure.asked = True
+        failure.exception.__context__ = failure.context
         try:
             raise failure.exception.with_traceback(failure.traceback)
         finally:
@@ -294,7 +285,7 @@ class Future(Generic[T]):
         Source: ``concurrent.futures.Future.exception``.
         """
         if self._state == _PENDING:
-            self._wait(timeout)
+            wait(self._base, self, timeout)
         if self._state == _CANCELLED:
             raise self._make_cancelled_error()
         if self._failure is None:
@@ -332,16 +323,31 @@ class Future(Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         try:
             if self._state == _PENDING:
-                self.get_loop()  # here, since a task that is told so after the yield never wakes up
+                self._refuse_foreign_task()
                 self._asyncio_future_blocking = True
                 yield self
                 if self._state == _PENDING:
-                    raise RuntimeError(f"{self!r} was awaited by something that is no task of asyncio")
+                    raise RuntimeError(f"{self!r} was awaited by something that does not wait for it")
             return self.result()
         finally:
             del self  # as in `result`
 
     __iter__ = __await__
+
+    def _refuse_foreign_task(self) -> None:
+        """Raise what `get_loop` does, if asyncio runs here but not on the base.
+
+        A task that is told so after the yield never wakes up. Without asyncio, whoever drives the coroutine gets the
+        future and goes on when it is done.
+        """
+        asyncio = sys.modules.get("asyncio")
+        if asyncio is None:
+            return
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return  # it is loaded, and does not run here
+        self.get_loop()
 
     def get_loop(self) -> "asyncio.AbstractEventLoop":
         """Return the asyncio loop that runs on the base.
@@ -365,104 +371,3 @@ class Future(Generic[T]):
 
         message = () if self._cancel_message is None else (self._cancel_message,)
         return asyncio.CancelledError(*message)
-
-    # Waiting
-
-    def _wait(self, timeout: float | None) -> None:
-        """Return when it is done; raises as `result` says."""
-        if timeout is not None and not 0 <= timeout < NEVER:
-            raise ValueError(f"a time-out is a number of seconds >= 0, got {timeout!r}")
-        if self._base.closed:
-            raise LoopError(_CLOSED.format(self))
-        if self._base.in_thread():
-            self._run_base(timeout)
-        else:
-            self._wait_for_loop(timeout)
-        if self._state == _PENDING:
-            raise TimeoutError(f"{self!r} is not done after {timeout} s")
-
-    def _run_base(self, timeout: float | None) -> None:
-        if self._base.looping:
-            raise LoopError(_INSIDE.format(self))
-        run = _Run(self._base, self)
-        timer = self._base.timer(run.on_timeout)
-        try:
-            self.add_done_callback(run.on_done)
-            if timeout is not None:
-                timer.add(timeout)
-            stopped = self._base.loop()
-        finally:
-            run.over = True
-            timer.free()
-            self.remove_done_callback(run.on_done)
-        if self._state == _PENDING and not run.timed_out:
-            raise LoopError((_STOPPED if stopped else _NOTHING_LEFT).format(self))
-
-    def _wait_for_loop(self, timeout: float | None) -> None:
-        base = self._base
-        arrival = _Arrival()
-        deadline = NEVER if timeout is None else time.monotonic() + timeout
-        try:  # around the first call, too: a Ctrl-C may come right after it
-            base.waiting.add(arrival.came)
-            base.call_soon_threadsafe(self.add_done_callback, arrival.on_done)
-            while self._state == _PENDING and time.monotonic() < deadline:
-                arrival.wait(deadline)
-                if self._state == _PENDING and base.closed:
-                    raise LoopError(_CLOSED.format(self))
-        finally:
-            base.waiting.discard(arrival.came)
-            self._forget(arrival)
-
-    def _forget(self, arrival: "_Arrival") -> None:
-        """Leave no callback behind in a future that is still pending."""
-        if self._state == _PENDING:
-            try:
-                self._base.call_soon_threadsafe(self.remove_done_callback, arrival.on_done)
-            except LoopError:
-                pass  # the base is closed and calls nothing any more
-
-
-class _Run:
-    """One run of the base for a caller that waits in its thread: ends the loop, and none but the one that it is for.
-
-    Attributes:
-        timed_out: Whether the time-out has passed.
-        over: The caller waits no more: what may still be queued does nothing.
-    """
-
-    __slots__ = ("_base", "_future", "over", "timed_out")
-
-    def __init__(self, base: "EventBase", future: Future[Any]) -> None:
-        self._base = base
-        self._future = future
-        self.timed_out = False
-        self.over = False
-
-    def on_done(self, future: Future[Any]) -> None:  # noqa: ARG002 - a callback
-        if not self.over:
-            self._base.loopbreak()
-
-    def on_timeout(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        self.timed_out = True
-        if not self._future.done():  # else `on_done` is queued, behind the callbacks that were added before
-            self._base.loopbreak()
-
-
-class _Arrival:
-    """What a thread waits for while the loop runs in another.
-
-    Attributes:
-        came: The result is there, or the base is closed.
-    """
-
-    __slots__ = ("came",)
-
-    def __init__(self) -> None:
-        self.came = threading.Event()
-
-    def on_done(self, future: Future[Any]) -> None:  # noqa: ARG002 - a callback
-        self.came.set()
-
-    def wait(self, deadline: float) -> None:
-        """Return when it came, or the base is closed; at the latest after `_LOOK_AGAIN` seconds."""
-        self.came.wait(min(_LOOK_AGAIN, max(0.0, deadline - time.monotonic())))

@@ -13,6 +13,8 @@ from evkit.core.net import Address, family_of
 
 CONNECTION_ATTEMPT_DELAY: Final = 0.25
 """Seconds between an attempt and the next one beside it (RFC 8305 §8)."""
+MAX_ADDRESSES: Final = 64
+"""Those after them are not tried: each costs a descriptor while it is silent, and the list is the work of others."""
 MIN_CONNECTION_ATTEMPT_DELAY: Final = 0.1
 MAX_CONNECTION_ATTEMPT_DELAY: Final = 2.0
 
@@ -50,13 +52,15 @@ def interleave(addresses: Iterable[Address]) -> list[Address]:
     Within a family they keep the order in which the resolver gave them.
 
     Raises:
-        ValueError: One of them is a host name, or no address.
+        ValueError: One of them is a host name, or no address, or this is no list.
 
     Source: RFC 8305 §4, with a First Address Family Count of 1.
     """
-    families: dict[int, list[Address]] = {}
-    for address in dict.fromkeys(addresses):
-        families.setdefault(family_of(address), []).append(address)
+    if isinstance(addresses, str | bytes) or not isinstance(addresses, Iterable):
+        raise ValueError(f"expected a list of addresses, got {addresses!r}")  # whose letters would be paths
+    families: dict[int, dict[Address, None]] = {}
+    for address in addresses:
+        families.setdefault(family_of(address), {})[address] = None
     turns = zip_longest(*families.values())
     return [address for turn in turns for address in turn if address is not None]
 
@@ -73,11 +77,11 @@ class HappyEyeballs:
         delay: Seconds to wait for an attempt before the next one begins beside it, 0.1 to 2.
 
     Attributes:
-        addresses: In the order in which they are tried; see `interleave`.
+        addresses: In the order in which they are tried, see `interleave`: the first `MAX_ADDRESSES`.
         outcome: How the race stands.
 
     Raises:
-        ValueError: There is no address, one is a host name, or ``delay`` is out of range.
+        ValueError: There is no address, one is a host name or none, or ``delay`` is out of range.
 
     Source: RFC 8305 §5 and §8. That it is a failure that calls for the next attempt at once is not said there; the
     least delay that it demands is between attempts that are under way together.
@@ -97,7 +101,7 @@ class HappyEyeballs:
                 f"expected a delay of {MIN_CONNECTION_ATTEMPT_DELAY} to {MAX_CONNECTION_ATTEMPT_DELAY} seconds, "
                 f"got {delay!r}"
             )
-        self.addresses = tuple(interleave(addresses))
+        self.addresses = tuple(interleave(addresses)[:MAX_ADDRESSES])
         if not self.addresses:
             raise ValueError("expected an address at least, got none")
         self.outcome = Outcome.RACING

@@ -89,15 +89,13 @@ def _number(environ: Mapping[str, str], variable: str) -> int:
 def _sockets(count: int, names: Iterable[str]) -> list[InheritedSocket]:
     descriptors = range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + count)
     modes = []
-    for (
-        fd
-    ) in descriptors:  # all of them before any socket is made, which would close its descriptor if dropped
+    # All of them before any socket is made, which would close its descriptor if it were dropped.
+    for fd in descriptors:
         modes.append(os.fstat(fd).st_mode)
         os.set_inheritable(fd, False)
+    described = zip(
+        names, descriptors, modes, strict=False
+    )  # of no descriptors there may be one name, an empty one
     return [
-        InheritedSocket(name, socket.socket(fileno=fd))
-        for name, fd, mode in zip(
-            names, descriptors, modes, strict=False
-        )  # a name alone, of nothing, is left
-        if stat.S_ISSOCK(mode)
+        InheritedSocket(name, socket.socket(fileno=fd)) for name, fd, mode in described if stat.S_ISSOCK(mode)
     ]

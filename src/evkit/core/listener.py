@@ -4,21 +4,12 @@ When descriptors run out it pauses, says so once, and comes back by itself: a li
 must not keep the loop busy. Knows nothing of what is done with a connection.
 """
 
+import errno
 import socket
 from collections.abc import Callable
-from errno import (
-    ECONNABORTED,
-    EHOSTDOWN,
-    EHOSTUNREACH,
-    ENETDOWN,
-    ENETUNREACH,
-    ENONET,
-    ENOPROTOOPT,
-    EPROTO,
-    ETIMEDOUT,
-)
 from typing import TYPE_CHECKING, Final
 
+from evkit.core.event import check_callback
 from evkit.core.flags import EV_PERSIST, EV_READ
 from evkit.core.log import LOG_WARN, log
 from evkit.core.net import Address, bound_socket, close_bound_socket, format_address
@@ -30,9 +21,22 @@ if TYPE_CHECKING:
 DEFAULT_BACKLOG: Final = 1024
 """libevent says 128; a busy server loses connections with that while one pass of the loop takes its time."""
 _GIVEN_UP: Final = frozenset(
-    {ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT}
+    getattr(errno, name, -1)  # not every system has all of them
+    for name in (
+        "ECONNABORTED",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "ENETDOWN",
+        "ENETUNREACH",
+        "ENONET",
+        "ENOPROTOOPT",
+        "EPROTO",
+        "ETIMEDOUT",
+    )
 )
 """Errors of a connection that was lost while it waited: accept(2) hands them on, and the next may be well."""
+_MOST_WAITING: Final = 2**31 - 1
+"""A C int; the system has a limit of its own far below."""
 _PAUSE: Final = 0.1
 """Seconds before an exhausted listener tries again."""
 _ACCEPTS_PER_EVENT: Final = 128
@@ -48,12 +52,14 @@ class Listener:
 
     Args:
         base: The event base to run on.
-        callback: ``callback(listener, sock, address)`` gets each connection and owns its socket.
-        sock: A bound stream socket. The listener owns it from now on.
+        callback: ``callback(listener, sock, address)`` gets each connection and owns its socket. If it raises, the
+            socket is closed. ``None``: nothing is accepted before `set_callback`.
+        sock: A bound stream socket. The listener owns it from now on, and closes it in the end.
         backlog: How many connections may wait to be accepted, ``>= 1``; the system has a limit of its own.
             ``None``: the socket listens already, as one of `inherited_sockets`.
         leave_blocking: Leave accepted sockets blocking (``LEV_OPT_LEAVE_SOCKETS_BLOCKING``).
-        close_on_free: Close the socket with the listener (``LEV_OPT_CLOSE_ON_FREE``).
+        close_on_free: Close the socket with the listener (``LEV_OPT_CLOSE_ON_FREE``), and remove the file of a unix
+            socket, unless ``backlog`` is ``None``.
         disabled: Accept nothing before `enable` (``LEV_OPT_DISABLED``).
 
     Attributes:
@@ -66,7 +72,12 @@ class Listener:
 
     Raises:
         ValueError: The socket is of a kind that accepts nothing, it does not listen although ``backlog`` is ``None``,
-            or ``backlog`` is below 1. The socket is still the caller's then.
+            or ``backlog`` is out of range.
+        TypeError: ``callback`` can't be called.
+        OSError: The system does not let the socket listen, or the backend refuses it.
+        LoopError: The base is closed.
+
+    Whatever is raised, the socket is still the caller's then.
 
     Source: ``evconnlistener_new``, where a backlog of 0 stands for ``None`` and one below for a default.
     Descriptors are close-on-exec always, as everywhere in Python.
@@ -106,7 +117,7 @@ class Listener:
         self.socket = sock
         self.error_callback: AcceptErrorCallback | None = None
         self.enabled = False
-        self._callback = callback
+        self._callback = _checked(callback)
         self._leave_blocking = leave_blocking
         self._close_on_free = close_on_free
         # The file of a socket that others hold, too, is theirs; to try whether they do would activate their service.
@@ -163,8 +174,10 @@ class Listener:
             disabled: As in the constructor.
 
         Raises:
-            OSError: The address is in use, not here, or not allowed.
+            OSError: The address is in use, not here, or not allowed; or the backend refuses the socket.
             ValueError: The host is a name, or an option makes no sense or does not go together with the address.
+            TypeError: ``callback`` can't be called.
+            LoopError: The base is closed.
 
         Source: ``evconnlistener_new_bind``.
         """
@@ -204,8 +217,14 @@ class Listener:
         return f"<Listener {self.address} {state}>"
 
     def set_callback(self, callback: AcceptCallback | None) -> None:
-        """Replace the callback; ``None`` stops accepting until there is one. Source: ``evconnlistener_set_cb``."""
-        self._callback = callback
+        """Replace the callback; ``None`` stops accepting until there is one.
+
+        Raises:
+            TypeError: ``callback`` can't be called.
+
+        Source: ``evconnlistener_set_cb``.
+        """
+        self._callback = _checked(callback)
         self._apply()
 
     def enable(self) -> None:
@@ -226,8 +245,8 @@ class Listener:
         if self.closed:
             return
         self.closed = True
-        self._apply()
-        self._retry.delete()
+        self._event.free()
+        self._retry.free()
         if self._close_on_free and self._owns_file:
             close_bound_socket(self.socket)
         elif self._close_on_free:
@@ -283,10 +302,16 @@ class Listener:
         self._apply()
 
 
+def _checked(callback: AcceptCallback | None) -> AcceptCallback | None:
+    return None if callback is None else check_callback(callback)
+
+
 def _check(sock: socket.socket, backlog: int | None) -> None:
     if sock.type not in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
         raise ValueError(f"a listener needs a socket that accepts connections, got {sock!r}")
-    if backlog is not None and backlog < 1:
-        raise ValueError(f"backlog must be >= 1, or None for a socket that listens already, got {backlog!r}")
+    if backlog is not None and not 1 <= backlog <= _MOST_WAITING:
+        raise ValueError(
+            f"backlog must be >= 1 and <= {_MOST_WAITING}, or None for a socket that listens already, got {backlog!r}"
+        )
     if backlog is None and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         raise ValueError(f"backlog=None is for a socket that listens already, got {sock!r}")

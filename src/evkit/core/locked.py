@@ -7,13 +7,12 @@ does something else.
 
 import os
 from collections.abc import Callable
-from typing import TextIO
 
 from evkit.core.backends.contract import Backend
 from evkit.core.base import EventBase
 from evkit.core.clock import Clock
 from evkit.core.config import EventConfig
-from evkit.core.debug import EntryTypes, debugging, entry_types
+from evkit.core.debug import EntryTypes, debugging, watch
 from evkit.core.event import Event, QueueEntry
 from evkit.core.locked_backend import LockedBackend
 from evkit.core.locked_event import (
@@ -50,7 +49,6 @@ class LockedEventBase(EventBase):
         backend: Backend | None = None,
     ) -> None:
         self._guard = _new_guard()
-        self._process = os.getpid()
         super().__init__(config, clock=clock, backend=backend)
         self.threadsafe = True
 
@@ -68,7 +66,7 @@ class LockedEventBase(EventBase):
 
     def _entry_types(self) -> EntryTypes:
         if debugging():
-            entry_types(self)
+            watch(self)
             return EntryTypes(LockedDebugEvent, LockedDebugSignalEvent, LockedDebugDeferred)
         return EntryTypes(LockedEvent, LockedSignalEvent, LockedDeferred)
 
@@ -110,21 +108,22 @@ class LockedEventBase(EventBase):
     def reinit(self) -> None:
         """See `EventBase.reinit`. A child process has a lock of its own: who held the parent's is not there."""
         if self._process != os.getpid():
-            self._process = os.getpid()
             fresh = _new_guard()
             self._guard.lock, self._guard.finished = fresh.lock, fresh.finished
-            if not self.in_thread():  # the thread that ran the loop is not there either
-                self.looping = False
-                self.queues.running = None
         with self.lock:
             super().reinit()
 
-    # What is asked of it
+    # What is asked of it. What is missing here asks for the lock piece by piece: `dump_events`, for one, must not hold
+    # it while callbacks tell their names.
 
-    def forget(self, fd: int) -> None:
-        """See `Registry.forget`."""
-        with self.lock:
-            super().forget(fd)
+    def __repr__(self) -> str:
+        """See `EventBase.__repr__`. It waits for nobody: who looks may be looking for a deadlock."""
+        state = "closed" if self.closed else "looping" if self.looping else "idle"
+        try:
+            active = str(self.queues.count())
+        except RuntimeError:
+            active = "?"  # it changes while it is counted
+        return f"<EventBase {self.method} {state} added={self.tally.added} active={active}>"
 
     def init_common_timeout(self, duration: float) -> CommonTimeout:
         """See `EventBase.init_common_timeout`."""
@@ -155,11 +154,6 @@ class LockedEventBase(EventBase):
         """See `EventBase.foreach_event`; the lock is held meanwhile."""
         with self.lock:
             return super().foreach_event(fn)
-
-    def dump_events(self, file: TextIO) -> None:
-        """See `EventBase.dump_events`."""
-        with self.lock:
-            super().dump_events(file)
 
     def active_by_fd(self, fd: int, events: int) -> None:
         """See `EventBase.active_by_fd`."""

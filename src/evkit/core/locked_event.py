@@ -6,7 +6,7 @@ held, once, and gives it up for as long as the user's callback runs.
 
 from typing import TYPE_CHECKING, Final, cast
 
-from evkit.core.debug import DebugDeferred, DebugEvent, DebugSignalEvent
+from evkit.core.debug import DebugDeferred, DebugEvent, DebugSignalEvent, trace
 from evkit.core.event import INSERTED, Deferred, Event, FinalizeCallback, QueueEntry, SignalEvent
 from evkit.core.flags import EV_FINALIZE, EV_PERSIST, EV_TIMEOUT
 from evkit.core.timers import NEVER, CommonTimeout
@@ -68,8 +68,11 @@ class LockedEvent(Event):
         """See `Event.remove_timer`."""
         base = _base_of(self)
         with base.lock:
+            concerns_loop = self.deadline == base.timers.heap.first_deadline() != NEVER
+            had = base.tally.added
             super().remove_timer()
-            base.notify()
+            if concerns_loop or (had and not base.tally.added):
+                base.notify()
 
     def activate(self, what: int, ncalls: int = 1) -> None:
         """See `Event.activate`; the queues wake the loop."""
@@ -152,6 +155,18 @@ class LockedDebugEvent(DebugEvent, LockedEvent):
     """A `DebugEvent` that any thread may use."""
 
     __slots__ = ()
+
+    def delete_block(self) -> None:
+        """See `Event.delete_block`, which is no `Event.delete` here."""
+        self.check_open()
+        super().delete_block()
+        trace("event_del", self)
+
+    def delete_noblock(self) -> None:
+        """See `Event.delete_noblock`; as above."""
+        self.check_open()
+        super().delete_noblock()
+        trace("event_del", self)
 
 
 class LockedDebugSignalEvent(DebugSignalEvent, LockedSignalEvent):

@@ -45,7 +45,11 @@ class Released:
         self._guard.lock.release()
 
     def __exit__(self, *error: object) -> None:
-        self._guard.lock.acquire()
+        try:
+            self._guard.lock.acquire()
+        except BaseException:  # of a signal handler, while this waited: a second Ctrl-C
+            self._guard.lock.acquire()
+            raise
 
 
 class LockedQueues(ActiveQueues):

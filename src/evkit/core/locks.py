@@ -48,43 +48,100 @@ LockFactory = Callable[[bool], Lock]
 """``make_lock(recursive)``: whether one thread may take the lock several times."""
 
 ConditionFactory = Callable[[Lock], Condition]
-"""``make_condition(lock)``."""
+"""``make_condition(lock)``, of one that came from ``make_lock``. A thread that waits has taken it once."""
 
 
-def _make_lock(recursive: bool) -> Lock:
-    return threading.RLock() if recursive else threading.Lock()
+class ProgramLock:
+    """A lock of the program's own, which a thread takes once, however often it asks for it.
 
+    So it can be given up as a whole, which the contract of `Lock` has no words for, and who waits for a condition must.
+    """
 
-def _make_condition(lock: Lock) -> Condition:
-    if hasattr(lock, "_release_save"):  # it can be given up however often it was taken
-        return threading.Condition(lock)  # type: ignore[arg-type]  # it asks for nothing else
-    return PlainCondition(lock)
-
-
-class PlainCondition:
-    """A condition of any lock, which must have been taken once only."""
-
-    __slots__ = ("_lock", "_waiting")
+    __slots__ = ("_depth", "_lock", "_owner")
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
-        self._waiting: list[threading.Event] = []
+        self._owner = 0
+        self._depth = 0
+
+    def acquire(self) -> bool:
+        """See `Lock.acquire`."""
+        thread = threading.get_ident()
+        if self._owner != thread:
+            self._lock.acquire()
+            self._owner = thread
+        self._depth += 1
+        return True
+
+    def release(self) -> None:
+        """See `Lock.release`.
+
+        Raises:
+            RuntimeError: This thread does not hold it.
+        """
+        if self._owner != threading.get_ident():
+            raise RuntimeError("a lock was released by a thread that does not hold it")
+        self._depth -= 1
+        if not self._depth:
+            self._owner = 0
+            self._lock.release()
+
+    def condition(self, make_condition: ConditionFactory) -> "ProgramCondition":
+        """Make a condition of it."""
+        return ProgramCondition(self, make_condition(self._lock))
+
+    # What ``threading.Condition`` asks of a lock that may be taken several times.
+
+    def _is_owned(self) -> bool:
+        return self._owner == threading.get_ident()
+
+    def _release_save(self) -> int:
+        depth = self.disown()
+        self._lock.release()
+        return depth
+
+    def _acquire_restore(self, depth: int) -> None:
+        self._lock.acquire()
+        self.own(depth)
+
+    def disown(self) -> int:
+        """Forget who holds it, before that thread gives it up by itself; return how often it was taken."""
+        depth, self._depth, self._owner = self._depth, 0, 0
+        return depth
+
+    def own(self, depth: int) -> None:
+        """Undo `disown`, when the thread has it again."""
+        self._depth, self._owner = depth, threading.get_ident()
+
+    def __enter__(self) -> object:
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None, /
+    ) -> None:
+        self.release()
+
+
+class ProgramCondition:
+    """A condition of the program's own, of a `ProgramLock`."""
+
+    __slots__ = ("_condition", "_lock")
+
+    def __init__(self, lock: ProgramLock, condition: Condition) -> None:
+        self._lock = lock
+        self._condition = condition
 
     def wait(self) -> None:
         """See `Condition.wait`."""
-        event = threading.Event()
-        self._waiting.append(event)
-        self._lock.release()
+        depth = self._lock.disown()
         try:
-            event.wait()
+            self._condition.wait()
         finally:
-            self._lock.acquire()
+            self._lock.own(depth)
 
     def notify_all(self) -> None:
         """See `Condition.notify_all`."""
-        waiting, self._waiting = self._waiting, []
-        for event in waiting:
-            event.set()
+        self._condition.notify_all()
 
 
 class Locking:
@@ -114,12 +171,20 @@ class Locking:
             rank: ``RANK_…``: with checks, a thread that holds a lock of a higher rank may not take this one.
             recursive: Whether one thread may take it several times.
         """
-        lock = (self.make_lock or _make_lock)(recursive)
+        lock: Lock
+        if self.make_lock is not None:
+            lock = ProgramLock(self.make_lock(recursive))
+        else:
+            lock = threading.RLock() if recursive else threading.Lock()
         return CheckedLock(lock, rank, recursive=recursive) if self.checks else lock
 
     def condition(self, lock: Lock) -> Condition:
-        """Make a condition of a lock that came from `lock`."""
-        return (self.make_condition or _make_condition)(lock)
+        """Make a condition of a lock that came from `lock`, a recursive one."""
+        if isinstance(lock, CheckedLock):
+            lock = lock.unchecked  # while a thread waits it does nothing that could be checked
+        if self.make_condition is not None and isinstance(lock, ProgramLock):
+            return lock.condition(self.make_condition)
+        return threading.Condition(lock)  # type: ignore[arg-type]  # it asks for what both kinds of locks have
 
 
 LOCKING: Final = Locking()
@@ -154,6 +219,11 @@ class CheckedLock:
         """Its place in the order, ``RANK_…``."""
         return self._rank
 
+    @property
+    def unchecked(self) -> Lock:
+        """What it takes."""
+        return self._lock
+
     def held(self) -> bool:
         """Return whether this thread holds it."""
         return self in _HELD.locks
@@ -185,21 +255,6 @@ class CheckedLock:
         del locks[len(locks) - 1 - locks[::-1].index(self)]
         self._lock.release()
 
-    # What ``threading.Condition`` asks of a lock that may be taken several times.
-
-    def _is_owned(self) -> bool:
-        return self.held()
-
-    def _release_save(self) -> int:
-        depth = _HELD.locks.count(self)
-        for _ in range(depth):
-            self.release()
-        return depth
-
-    def _acquire_restore(self, depth: int) -> None:
-        for _ in range(depth):
-            self.acquire()
-
     def __enter__(self) -> object:
         return self.acquire()
 
@@ -210,29 +265,49 @@ class CheckedLock:
 
 
 def set_lock_callbacks(make_lock: LockFactory) -> None:
-    """Take locks from ``make_lock(recursive)``. Call it before `use_threads`, and before the first event base.
+    """Take locks from ``make_lock(recursive)``. Call it before the first event base and the first `LockedBuffer`.
 
     Raises:
         LoopError: Too late, or another was set before. The same again is fine.
+        TypeError: It can't be called.
 
     Source: ``evthread_set_lock_callbacks``.
     """
     if make_lock != LOCKING.make_lock:
-        _check_change("set_lock_callbacks()", LOCKING.make_lock)
+        _check_change("set_lock_callbacks()", LOCKING.make_lock, make_lock)
         LOCKING.make_lock = make_lock
 
 
 def set_condition_callbacks(make_condition: ConditionFactory) -> None:
-    """Take conditions from ``make_condition(lock)``; else they are ``threading.Condition``, which takes any lock.
+    """Take conditions from ``make_condition(lock)``; else they are ``threading.Condition``, also for your own locks.
+
+    Args:
+        make_condition: Gets a lock that came from the function of `set_lock_callbacks`. A thread that waits for the
+            condition has taken it once.
 
     Raises:
-        LoopError: As for `set_lock_callbacks`.
+        LoopError: As for `set_lock_callbacks`; or `use_threads` was called, and there are no locks that they are for.
+        TypeError: It can't be called.
 
     Source: ``evthread_set_condition_callbacks``.
     """
     if make_condition != LOCKING.make_condition:
-        _check_change("set_condition_callbacks()", LOCKING.make_condition)
+        _check_change("set_condition_callbacks()", LOCKING.make_condition, make_condition)
+        if LOCKING.base_type is not None:
+            check_complete(LOCKING.make_lock, make_condition)
         LOCKING.make_condition = make_condition
+
+
+def check_complete(make_lock: LockFactory | None, make_condition: ConditionFactory | None) -> None:
+    """Refuse conditions without the locks that they are for.
+
+    Raises:
+        LoopError: There are no such locks.
+    """
+    if make_condition is not None and make_lock is None:
+        raise LoopError(
+            "set_condition_callbacks() was called without set_lock_callbacks(): it would get other locks"
+        )
 
 
 def set_id_callback(identify: Callable[[], int]) -> None:
@@ -240,21 +315,24 @@ def set_id_callback(identify: Callable[[], int]) -> None:
 
     Raises:
         LoopError: As for `set_lock_callbacks`.
+        TypeError: It can't be called.
 
     Source: ``evthread_set_id_callback``.
     """
-    if identify != LOCKING.identify:
-        _check_change(
-            "set_id_callback()", None if LOCKING.identify is threading.get_ident else LOCKING.identify
-        )
+    before = LOCKING.identify
+    if identify != before:
+        _check_change("set_id_callback()", None if before is threading.get_ident else before, identify)
         LOCKING.identify = identify
 
 
 def enable_lock_debugging() -> None:
-    """Let locks check how they are used. Call it before the first event base.
+    """Let locks check how they are used. Call it before the first event base and the first `LockedBuffer`.
+
+    What is wrong raises `LoopError` where it is done: a lock that is not recursive is taken twice, locks are taken in
+    the wrong order (that of an event base comes last), a thread gives up what it does not hold.
 
     Raises:
-        LoopError: Too late.
+        LoopError: Too late. To call it twice is fine.
 
     Source: ``evthread_enable_lock_debugging``.
     """
@@ -263,7 +341,9 @@ def enable_lock_debugging() -> None:
         LOCKING.checks = True
 
 
-def _check_change(call: str, before: object) -> None:
+def _check_change(call: str, before: object, wanted: object) -> None:
+    if not callable(wanted):
+        raise TypeError(f"{call} takes a function, got {wanted!r}")
     SETUP.require_unused(call)
     if before is not None:
         raise LoopError(f"{call} can't replace what was set before: {before!r}")

@@ -38,22 +38,37 @@ _fatal: FatalCallback | None = None
 def set_log_callback(callback: LogCallback | None) -> None:
     """Send evkit's log lines to ``callback(severity, message)``; ``None`` restores the default.
 
+    It may be set at any time.
+
     Args:
         callback: Gets ``LOG_DEBUG`` … ``LOG_ERR`` and one message, which may span lines. It must not call evkit.
+
+    Raises:
+        TypeError: It can't be called.
 
     Source: ``event_set_log_callback``.
     """
     global _log  # noqa: PLW0603 - one log per process, as libevent's
+    _check(callback)
     _log = callback or _to_logging
 
 
 def set_fatal_callback(callback: FatalCallback | None) -> None:
     """Call ``callback(message)`` before `LoopError` is raised for a fault inside evkit; ``None``: no call.
 
+    Raises:
+        TypeError: It can't be called.
+
     Source: ``event_set_fatal_callback``, where the default ends the process; here the error is an exception.
     """
     global _fatal  # noqa: PLW0603 - as above
+    _check(callback)
     _fatal = callback
+
+
+def _check(callback: object) -> None:
+    if callback is not None and not callable(callback):
+        raise TypeError(f"a callback must be callable, got {callback!r}")
 
 
 def log(severity: int, message: str) -> None:

@@ -8,7 +8,7 @@ replace their allocation from Python. Knows nothing of buffers.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
-from evkit.core.setup import SETUP
+from evkit.core.setup import SETUP, Setup
 
 M = TypeVar("M")
 
@@ -26,12 +26,14 @@ class Memory:
 
     Attributes:
         functions: What to allocate with; ``None``: ``bytearray``.
+        setup: Whether any was allocated yet. By itself, as it is too late then for other functions only.
     """
 
-    __slots__ = ("functions",)
+    __slots__ = ("functions", "setup")
 
     def __init__(self) -> None:
         self.functions: MemFunctions | None = None
+        self.setup = Setup()
 
 
 MEMORY: Final = Memory()
@@ -50,16 +52,15 @@ class Allocation:
         ValueError: it gave too little.
     """
 
-    __slots__ = ("_free", "_memory", "_reallocate")
+    __slots__ = ("_functions", "_memory")
 
     def __init__(self, size: int) -> None:
-        SETUP.use("piece of memory")
         self._memory: Any = None
-        functions = MEMORY.functions
+        self._functions = functions = MEMORY.functions
+        MEMORY.setup.use("piece of memory")
         if functions is None:
             self._memory = bytearray(size)
             return
-        self._reallocate, self._free = functions.reallocate, functions.free
         self._memory = functions.allocate(size)
         if self._memory is None:
             raise MemoryError(f"allocate({size}) gave no memory")
@@ -77,16 +78,16 @@ class Allocation:
     def shrink(self, size: int) -> None:
         """Give back what is behind the first ``size`` bytes, of which no view may exist. An exception is the program's.
 
-        It is for memory of the program's own functions.
+        Nothing is given back of memory that came from none of the program's functions.
         """
-        smaller = self._reallocate(self._memory, size)
+        smaller = None if self._functions is None else self._functions.reallocate(self._memory, size)
         if smaller is not None:  # as realloc: else the old is good still
             self._memory = smaller
 
     def __del__(self) -> None:
         memory, self._memory = self._memory, None
-        if memory is not None and hasattr(self, "_free"):
-            self._free(memory)
+        if memory is not None and self._functions is not None:
+            self._functions.free(memory)
 
 
 def set_mem_functions(
@@ -112,12 +113,12 @@ def set_mem_functions(
     Raises:
         ValueError: Some are given and some are ``None``.
         TypeError: One cannot be called.
-        LoopError: Too late: an event base, or memory, exists already.
+        LoopError: Too late: an event base, a `LockedBuffer` or memory exists already.
 
     Source: ``event_set_mem_functions``, which takes each by itself.
     """
     if allocate is None and reallocate is None and free is None:
-        SETUP.require_unused("set_mem_functions()")
+        _require_unused()
         MEMORY.functions = None
         return
     if allocate is None or reallocate is None or free is None:
@@ -126,5 +127,10 @@ def set_mem_functions(
     for name, function in zip(("allocate", "reallocate", "free"), functions, strict=True):
         if not callable(function):
             raise TypeError(f"expected a function for {name}, got {type(function).__name__}")
-    SETUP.require_unused("set_mem_functions()")
+    _require_unused()
     MEMORY.functions = functions
+
+
+def _require_unused() -> None:
+    for setup in (SETUP, MEMORY.setup):
+        setup.require_unused("set_mem_functions()")

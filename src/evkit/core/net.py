@@ -5,7 +5,7 @@ Source: libevent's evutil. Knows nothing of events or buffers.
 
 import os
 import socket
-from errno import EACCES, EADDRINUSE
+from errno import EACCES, EADDRINUSE, EINPROGRESS, EINTR
 from typing import TYPE_CHECKING, Final, Protocol
 
 from evkit.core.unix_socket import bind_unix, remove_if_abandoned
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Address = tuple[str, int] | tuple[str, int, int, int] | str | bytes
 """What Python's sockets take: ``(ip, port)``, ``(ip6, port, flowinfo, scope)``, or the path of a unix socket."""
 
+CONNECT_GOES_ON: Final = (0, EINPROGRESS, EINTR)
+"""Answers of ``connect`` that are no failure: a signal that interrupts it does not stop it (POSIX)."""
 _MAX_PORT: Final = 65535
 _RANDOM_PORTS: Final = 16
 """Random ports that are tried before the system chooses one."""
@@ -28,30 +30,45 @@ def family_of(address: Address) -> socket.AddressFamily:
     """Return the family of a numeric or unix address.
 
     Raises:
-        ValueError: The host is a name and no IP address, or there is no such port.
+        ValueError: The host is a name and no IP address, there is no such port, or it is something else altogether.
     """
     if isinstance(address, str | bytes):
+        _check_path(address)
         return socket.AF_UNIX
-    if len(address) not in (2, 4):
-        raise ValueError(f"expected (ip, port) or (ip6, port, flowinfo, scope), got {address!r}")
+    # It comes from resolvers and users, who may not look at types.
+    ip = isinstance(address, tuple) and len(address) in (2, 4)  # type: ignore[redundant-expr]  # as said
+    if not ip or not isinstance(address[0], str):
+        raise ValueError(f"expected (ip, port), (ip6, port, flowinfo, scope) or a path, got {address!r}")
     _check_port(address[1])
-    if not address[0]:
+    for number in address[2:]:
+        if type(number) is not int:
+            raise ValueError(f"expected flowinfo and scope as numbers, got {address!r}")
+    return _ip_family(address[0])
+
+
+def _ip_family(host: str) -> socket.AddressFamily:
+    if not host:
         return socket.AF_INET  # any address, as everywhere with sockets
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
-            socket.inet_pton(family, address[0])
-        except (OSError, TypeError, ValueError):
+            socket.inet_pton(family, host)
+        except (OSError, ValueError):
             continue
         return family
     from ipaddress import ip_address  # slow to load and to ask, and for addresses with a scope alone
 
     try:
-        ip_address(address[0])
+        ip_address(host)
     except ValueError:
-        raise ValueError(
-            f"expected a numeric IP address, got {address[0]!r}: look the name up first"
-        ) from None
+        raise ValueError(f"expected a numeric IP address, got {host!r}: look the name up first") from None
     return socket.AF_INET6
+
+
+def _check_path(path: str | bytes) -> None:
+    text = path if isinstance(path, str) else path.decode("latin-1")
+    if "\0" in text and not text.startswith("\0"):
+        # The system would take what stands before the NUL for all of the path.
+        raise ValueError(f"expected a path without a NUL, or an abstract name after one, got {path!r}")
 
 
 def _check_port(port: int) -> None:
@@ -111,10 +128,13 @@ def passive_addresses(host: str, port: int) -> list[Address]:
 
     Raises:
         OSError: There is no such host.
-        ValueError: There is no such port.
+        ValueError: There is no such port, or the host can't be a name.
     """
-    _check_port(port)
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    check_lookup(host or "::", port, socket.AF_UNSPEC)
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError as error:
+        raise ValueError(f"{host!r} is no host name: {error}") from None
     addresses: dict[Address, None] = {}
     for _, _, _, _, address in found:
         addresses[address] = None  # type: ignore[index]  # typeshed allows for a Python built without IPv6
@@ -151,12 +171,16 @@ def parse_sockaddr_port(text: str, default_port: int | None = None) -> tuple[str
 
 
 def format_address(address: object) -> str:
-    """Write what ``accept`` or ``getsockname`` returned: ``127.0.0.1:80``, ``[::1]:80``, ``unix:/path``."""
+    """Write what ``accept`` or ``getsockname`` returned: ``127.0.0.1:80``, ``[::1]:80``, ``unix:/path``.
+
+    The NUL before an abstract name becomes ``@``, as everywhere in Linux. A family that evkit does not know is written
+    as far as that goes.
+    """
     if isinstance(address, tuple):
-        host, port = address[0], address[1]
+        host, port = str(address[0]), address[1]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     path = address.decode("utf-8", "surrogateescape") if isinstance(address, bytes) else str(address)
-    return f"unix:{path}"
+    return f"unix:@{path[1:]}" if path.startswith("\0") else f"unix:{path}"
 
 
 def stream_socket(family: int) -> socket.socket:
@@ -170,6 +194,26 @@ def stream_socket(family: int) -> socket.socket:
     if family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
     return sock
+
+
+def begin_connecting(sock: socket.socket, address: Address) -> int:
+    """Call ``connect`` on a socket that does not block.
+
+    Returns:
+        One of `CONNECT_GOES_ON`, else the number that the system failed with.
+
+    Raises:
+        ValueError: The address is none for this socket, whatever `family_of` says.
+        OSError: The path is too long, or there is no such scope.
+    """
+    try:
+        return sock.connect_ex(address)
+    except (OverflowError, TypeError) as error:
+        raise _not_for(sock, address, error) from error
+
+
+def _not_for(sock: socket.socket, address: Address, error: Exception) -> ValueError:
+    return ValueError(f"expected an address for {sock!r}, got {address!r}: {error}")
 
 
 def bound_socket(
@@ -229,7 +273,7 @@ def bind_socket(sock: socket.socket, address: Address, mode: int | None = None) 
 
     Raises:
         OSError: The address is in use, not here, or not allowed.
-        ValueError: ``mode`` does not go together with the address.
+        ValueError: The address is none for this socket, or ``mode`` does not go together with it.
     """
     if mode is not None and not isinstance(address, str | bytes):
         raise ValueError(f"mode is for the file of a unix socket, got {address!r}")
@@ -238,6 +282,8 @@ def bind_socket(sock: socket.socket, address: Address, mode: int | None = None) 
             bind_unix(sock, address, mode)
         else:
             sock.bind(address)
+    except (OverflowError, TypeError) as error:
+        raise _not_for(sock, address, error) from error
     except OSError as error:
         if error.errno is None:
             raise  # Python's own, which says what is wrong with the path

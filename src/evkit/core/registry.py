@@ -5,6 +5,7 @@ process, and closed. What stands where is decided elsewhere (`evmap`, `timers`, 
 `Loop`, of which it knows nothing.
 """
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -70,6 +71,7 @@ class Registry:
         SETUP.use("EventBase")
         config = config or EventConfig()
         self.clock: Clock = clock or SystemClock()
+        self._process = os.getpid()
         self._make_backend = config.choose_backend() if backend is None else None
         self._backend: Backend = self._wrap(backend or self._new_backend())
         self.method = self._backend.name
@@ -226,6 +228,11 @@ class Registry:
             raise LoopError("reinit() on a closed event base")
         before, self._backend = self._backend, self._wrap(self._new_backend())
         before.close()  # of which the parent's hears nothing
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            if not self.in_thread():  # the thread that ran the loop is not in the child
+                self.looping = False
+                self.queues.running = None
         if not self.looping:
             self._thread = self._identify()
         self._waker.renew()

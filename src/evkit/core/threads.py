@@ -1,9 +1,8 @@
 """Threads that share event bases: the one call that asks for it."""
 
 from evkit.core.locked import LockedEventBase
-from evkit.core.locks import LOCKING
+from evkit.core.locks import LOCKING, check_complete
 from evkit.core.setup import SETUP
-from evkit.errors import LoopError
 
 
 def use_threads() -> None:
@@ -14,15 +13,12 @@ def use_threads() -> None:
     connections belong to the thread of the loop all the same.
 
     Raises:
-        LoopError: A base was made already, or conditions were set without the locks they are for. To call it twice is
-            fine.
+        LoopError: A base or a `LockedBuffer` was made already, or conditions were set without the locks they are for.
+            To call it twice is fine.
 
     Source: ``evthread_use_pthreads``.
     """
     if LOCKING.base_type is None:
         SETUP.require_unused("use_threads()")
-        if LOCKING.make_condition is not None and LOCKING.make_lock is None:
-            raise LoopError(
-                "set_condition_callbacks() was called without set_lock_callbacks(): it would get other locks"
-            )
+        check_complete(LOCKING.make_lock, LOCKING.make_condition)
         LOCKING.base_type = LockedEventBase

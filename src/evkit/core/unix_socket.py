@@ -30,14 +30,14 @@ def bind_unix(sock: socket.socket, path: str | bytes, mode: int | None = None) -
     """
     if mode is not None and (_is_abstract(path) or not 0 <= mode <= 0o777):
         raise ValueError(f"mode needs a path and 0 <= mode <= 0o777, got {mode:#o} for {path!r}")
-    try:
-        _bind(sock, path, mode)
-    except OSError as error:
-        if error.errno != EADDRINUSE or not is_abandoned(path):
-            raise
-        with _locked_folder(path):
-            if not is_abandoned(path):
-                raise  # somebody else was quicker
+    with _locked_folder(path) as alone:
+        try:
+            _bind(sock, path, mode)
+        except OSError as error:
+            if error.errno != EADDRINUSE or not is_abandoned(path):
+                raise
+            if not alone:  # or the one that was just bound, and does not listen yet, would be taken for dead
+                raise OSError(EADDRINUSE, f"{error.strerror}: another process is replacing it") from None
             os.unlink(path)
             _bind(sock, path, mode)
 
@@ -55,17 +55,34 @@ def _is_abstract(path: str | bytes) -> bool:
 
 
 @contextmanager
-def _locked_folder(path: str | bytes) -> Iterator[None]:
-    """Be the only one who replaces a socket there; the lock goes with the descriptor, whatever happens."""
-    folder = os.open(os.path.dirname(os.fsencode(path)) or b".", os.O_RDONLY | os.O_DIRECTORY)
+def _locked_folder(path: str | bytes) -> Iterator[bool]:
+    """Tell whether nobody else makes or removes a socket there, and keep others from it, where that can be had.
+
+    The lock goes with the descriptor, whatever happens. Nobody waits for it: all who may read the folder can have it.
+    """
+    folder = None if _is_abstract(path) else _open_folder(path)
     try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OSError(EADDRINUSE, f"{os.strerror(EADDRINUSE)}: another process is replacing it") from None
-        yield
+        yield folder is None or _lock(folder)
     finally:
-        os.close(folder)
+        if folder is not None:
+            os.close(folder)
+
+
+def _open_folder(path: str | bytes) -> int | None:
+    try:
+        return os.open(os.path.dirname(os.fsencode(path)) or b".", os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None  # it may be written, but not read; or what is wrong with it is for ``bind`` to say
+
+
+def _lock(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
 
 
 def is_abandoned(path: str | bytes) -> bool:
@@ -91,6 +108,8 @@ def is_abandoned(path: str | bytes) -> bool:
 
 def remove_if_abandoned(path: str | bytes) -> None:
     """Remove the file of a socket that is closed, unless somebody else listens on it or has put another there."""
-    with suppress(OSError):
-        if path and is_abandoned(path):
+    if not path:
+        return
+    with suppress(OSError), _locked_folder(path) as alone:
+        if alone and is_abandoned(path):
             os.unlink(path)

@@ -5,6 +5,8 @@ Source: event2/watch.h.
 
 from collections.abc import Callable
 
+from evkit.core.event import check_callback
+
 
 class Watcher:
     """One callback around the poll; made by `EventBase.prepare` and `EventBase.check`.
@@ -17,7 +19,7 @@ class Watcher:
 
     def __init__(self, watchers: "list[Watcher]", callback: "WatcherCallback") -> None:
         self._watchers = watchers
-        self._callback = callback
+        self._callback = check_callback(callback)
         watchers.append(self)
 
     def __repr__(self) -> str:
@@ -30,8 +32,10 @@ class Watcher:
 
     def close(self) -> None:
         """Be called no more. Source: ``evwatch_free``."""
-        if self in self._watchers:
+        try:
             self._watchers.remove(self)
+        except ValueError:
+            pass  # it was closed before
 
 
 WatcherCallback = Callable[[Watcher, float | None], object]

@@ -3,10 +3,13 @@
 Imports no third-party package; the ``h11`` engine does when it is asked for.
 """
 
+from evkit.http.compression import compressed
 from evkit.http.errors import BadRequest
+from evkit.http.forms import parse_form
 from evkit.http.forwarded import Client, Proxies
 from evkit.http.headers import Headers
 from evkit.http.message import Request
+from evkit.http.multipart import MultipartReader, Part, parse_multipart
 from evkit.http.parser import Limits, engines, make_engine
 from evkit.http.patience import Timeouts
 from evkit.http.routes import Handler
@@ -21,6 +24,8 @@ __all__ = [
     "Handler",
     "Headers",
     "Limits",
+    "MultipartReader",
+    "Part",
     "Proxies",
     "Request",
     "Server",
@@ -28,9 +33,12 @@ __all__ = [
     "Timeouts",
     "Uri",
     "allow_threads",
+    "compressed",
     "engines",
     "in_threads",
     "make_engine",
+    "parse_form",
+    "parse_multipart",
     "parse_query",
     "uri_decode",
     "uri_encode",

@@ -1,29 +1,20 @@
 """`ServerConnection`: one client's requests, one after the other, and their replies in the same order.
 
 The doer between a buffered connection, a parser and a handler. What comes next is decided in `evkit.http.exchange`;
-heads and bodies are understood by the engine, replies written by `evkit.http.replier`; how long the client may take is
-`evkit.http.patience`'s matter, the end `evkit.http.farewell`'s.
+heads and bodies are understood by the engine, replies written by `evkit.http.replier`. How long the client may take,
+and how the connection ends, is `ConnectionLife`'s matter.
 """
 
 from typing import Final
 
-from evkit.core import (
-    BEV_EVENT_CONNECTED,
-    BEV_EVENT_EOF,
-    BEV_EVENT_READING,
-    BEV_EVENT_TIMEOUT,
-    EV_READ,
-    Buffer,
-    BufferEvent,
-    Event,
-)
+from evkit.core import EV_READ, Buffer, BufferEvent, Event
 from evkit.errors import LocalProtocolError
 from evkit.http.body import BodyReader
 from evkit.http.errors import BadRequest
-from evkit.http.exchange import MAX_OUTPUT, Exchange, Step
-from evkit.http.farewell import Farewell
+from evkit.http.exchange import MAX_OUTPUT, Step
+from evkit.http.life import ConnectionLife
 from evkit.http.message import Request
-from evkit.http.patience import Patience, Phase
+from evkit.http.patience import Phase
 from evkit.http.replier import Replier
 from evkit.http.routes import Route, not_found
 from evkit.http.service import Service
@@ -46,7 +37,7 @@ _UNREAD: Final = Route(not_found, stream=True)
 _HANDLERS_TURN: Final = frozenset({Step.RECEIVER, Step.REPLY})
 
 
-class ServerConnection:
+class ServerConnection(ConnectionLife):
     """One client of a `Server`; the `Reader` of its `Replier`.
 
     Args:
@@ -55,45 +46,20 @@ class ServerConnection:
         peer: The client's address, as text.
         proxy: The address of who is connected here, where that is a proxy that has told ``peer``.
 
-    Attributes:
-        bev: The buffered connection.
-        peer: The client's address.
-
     Source: ``struct evhttp_connection``, the server's half.
     """
 
-    __slots__ = (
-        "_engine",
-        "_exchange",
-        "_farewell",
-        "_last_at",
-        "_patience",
-        "_proxies",
-        "_reading",
-        "_replier",
-        "_requests_left",
-        "_service",
-        "_turn",
-        "bev",
-        "peer",
-    )
+    __slots__ = ("_engine", "_last_at", "_proxies", "_reading", "_requests_left")
 
     def __init__(self, service: Service, bev: BufferEvent, peer: str, proxy: str = "") -> None:
-        self.bev = bev
-        self.peer = peer
-        self._service = service
+        super().__init__(service, bev, peer)
         self._engine = service.make_engine()
-        self._exchange = Exchange(persists=service.timeouts.keep_alive != 0)
         self._replier = Replier(bev, self._exchange, service, self)
-        self._farewell: Farewell | None = None
         self._reading = False  # _on_read is at work further up: it goes on by itself
-        self._turn: Event | None = None  # goes on when others had theirs
         self._last_at = service.last_request_at()
         self._requests_left = service.max_requests
         proxies = service.proxies
         self._proxies = proxies if proxies is not None and proxies.trusts(proxy or peer) else None
-        self._patience = Patience(bev, service.timeouts)
-        bev.on_close = self._on_closed
         bev.set_callbacks(read=self._on_read, event=self._on_event)
         bev.enable(EV_READ)
 
@@ -231,14 +197,23 @@ class ServerConnection:
         return service.find(request)
 
     def handler_failed(self, request: Request, exception: Exception) -> None:
-        """Log what a handler let escape, and answer 500 if there is no answer yet; half an answer can't be mended."""
-        self.bev.base.escaped(exception, request)
+        """Answer what a handler let escape: 500, or what a `BadRequest` says; half an answer can't be mended.
+
+        Any other exception is a fault of the program's, and logged.
+        """
+        refusal = exception if isinstance(exception, BadRequest) else None
+        if refusal is None:
+            self.bev.base.escaped(exception, request)
         if request is not self._exchange.request:
             return
         if request.status:
             self.close()
-        else:
+        elif refusal is None:
             request.send_error(500)
+        elif request.receiver is None:
+            request.send_error(refusal.status, str(refusal))
+        else:  # its handler has seen the beginning, and hears of the end by on_close
+            self._refuse(refusal)
 
     # Bodies
 
@@ -354,129 +329,6 @@ class ServerConnection:
         self._replier.drained()
         if self._exchange.request is None and not self._reading and not self._exchange.last:
             self._go_on()
-
-    # The end
-
-    def _refuse(self, error: BadRequest) -> None:
-        """Answer a request that breaks the rules, and close: where the next one begins is in doubt.
-
-        A handler that has seen the beginning of the request hears of its end by ``on_close``.
-        """
-        request = self._exchange.request
-        if request is not None and request.status:
-            self.close()
-            return
-        size = self._replier.refuse(error)
-        if request is None:
-            self._service.refused(self.peer, error)
-        else:
-            request.status = error.status
-            request.reply_size = size
-            self._drop_request()
-        self._close_when_sent()
-
-    def _close_when_sent(self) -> None:
-        """Serve nothing more, and close when the client has what is due to it."""
-        exchange = self._exchange
-        exchange.end()
-        if self.bev.closed or self._farewell is not None:
-            return
-        self._patience.free()
-        linger = self._service.timeouts.linger
-        self._farewell = Farewell(
-            self.bev, self.close, linger, sends=not exchange.ended, sent=self._replier.drained
-        )
-        self._farewell.begin()
-
-    def stop(self, drain: float = 0.0) -> None:
-        """Take no further request: close when the reply that is due, if any, is sent and taken.
-
-        Args:
-            drain: Seconds in which a client that waits for no reply may send one request more, perhaps on its way now.
-        """
-        exchange = self._exchange
-        if drain and exchange.request is None and not exchange.last:
-            exchange.persists = False
-            self._patience.await_last(drain)
-            return
-        exchange.end()
-        if exchange.request is None:
-            self._close_when_sent()
-
-    def close(self) -> None:
-        """Close now, whatever is under way."""
-        self.bev.close()
-
-    def _on_closed(self, bev: BufferEvent) -> None:  # noqa: ARG002 - a callback
-        """The buffered connection is closed, by us or because something failed in it."""
-        self._patience.free()
-        if self._farewell is not None:
-            self._farewell.cancel()
-            self._farewell = None
-        if self._turn is not None:
-            self._turn.free()
-            self._turn = None
-        self._drop_request()
-        self._replier.close()
-        self._service.forget(self)
-
-    def _drop_request(self) -> None:
-        """Give the request up that is under way: the client will never hear its reply's end."""
-        request = self._exchange.drop()
-        self._replier.abandon()
-        if request is None:
-            return
-        request.aborted = True
-        if request.status:
-            self._service.report(request)
-        request.connection = None
-        if request.on_close is not None:
-            try:
-                request.on_close(request)
-            except Exception as exception:
-                self.bev.base.escaped(exception, request)
-
-    # Time, and the client's end
-
-    def _on_deadline(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        self._refuse(BadRequest(408, "the head of the request took too long"))
-
-    def _on_look(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        if self._patience.body_is_slow():
-            self._refuse(BadRequest(408, "the body of the request came too slowly"))
-
-    def _on_no_reply(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        request = self._exchange.request
-        if (
-            request is None or not request.status
-        ):  # once it has begun, sending tells whether the client is there
-            self.close()
-
-    def _on_event(self, bev: BufferEvent, what: int) -> None:  # noqa: ARG002 - a callback
-        if what & BEV_EVENT_TIMEOUT and what & BEV_EVENT_READING:
-            self._silent()
-        elif what & BEV_EVENT_EOF:
-            self._client_ended()
-        elif not what & BEV_EVENT_CONNECTED:  # the end of a TLS handshake
-            self.close()
-
-    def _silent(self) -> None:
-        """Nothing came for as long as may be."""
-        if self._exchange.body is not None:
-            self._refuse(BadRequest(408, "the body of the request took too long"))
-        elif self.bev.output:
-            # The client is still taking a reply: how long it may is the write time-out's matter, and the time for the
-            # next request begins when this is sent.
-            self._patience.enter(Phase.REPLY)
-            self.bev.enable(EV_READ)
-            self.watch_output()
-        else:
-            self.close()
-
-    def _client_ended(self) -> None:
-        """The client has said all it wants to; it may still read. Whether it does, writing will tell."""
-        self._exchange.client_ended(self.bev.input.length)
-        self._on_read(self.bev)
 
 
 def _is_empty_line(source: Buffer) -> bool:

@@ -21,10 +21,12 @@ def quote(came: bytes | str) -> str:
 
 
 class BadRequest(RemoteProtocolError):  # noqa: N818 - the reason phrase of RFC 9110 §15.5.1
-    """The peer's request is refused; the connection ends after the answer, because the framing is in doubt.
+    """The peer's request is refused. Where its framing is in doubt the connection ends after the answer.
+
+    A handler may raise it, too: the client gets its status and its message.
 
     Attributes:
-        status: The status code of the answer: 400, 408, 413, 414, 417, 431, 501, 505.
+        status: The status code of the answer: 400, 408, 413, 414, 415, 417, 431, 501, 503, 505.
 
     Source: RFC 9110 §15.5 and §15.6; RFC 6585 §5 for 431.
     """

@@ -14,6 +14,7 @@ from evkit.http.connection import ServerConnection
 from evkit.http.crowd import Crowd
 from evkit.http.errors import BadRequest
 from evkit.http.forwarded import Proxies
+from evkit.http.life import ConnectionLife
 from evkit.http.message import Body, Request
 from evkit.http.parser import Limits
 from evkit.http.patience import Timeouts
@@ -327,7 +328,7 @@ class Server(Site):
         for connection in tuple(self.connections):
             connection.close()
 
-    def _forget(self, connection: ServerConnection) -> None:
+    def _forget(self, connection: ConnectionLife) -> None:
         """Hear that a connection has ended."""
         self.connections.discard(connection)
         self._reception.left(connection.peer)

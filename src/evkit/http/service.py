@@ -19,7 +19,7 @@ from evkit.http.reply import plain_page
 from evkit.http.routes import Route
 
 if TYPE_CHECKING:
-    from evkit.http.connection import ServerConnection
+    from evkit.http.life import ConnectionLife
 
 
 class Service:
@@ -69,7 +69,7 @@ class Service:
         timeouts: Timeouts,
         max_requests: int | None,
         proxies: Proxies | None,
-        forget: "Callable[[ServerConnection], object]",
+        forget: "Callable[[ConnectionLife], object]",
     ) -> None:
         self._base = base
         self.plain: dict[str, Route] = {}

@@ -9,8 +9,10 @@ from typing import NamedTuple
 from evkit.core.backends.contract import MaskTable
 from evkit.core.base import EventBase
 from evkit.core.config import EventConfig
+from evkit.core.event import Event
 from evkit.core.flags import (
     EV_ET,
+    EVLOOP_NONBLOCK,
     FEATURE_EARLY_CLOSE,
     FEATURE_ET,
     FEATURE_FDS,
@@ -44,7 +46,7 @@ class FakeBackend:
     Attributes:
         changes: What the base told it, in order.
         timeouts: What it was asked to wait, in order: seconds, or ``None`` for "no limit".
-        wanted: Descriptors to the mask that is wanted of them now.
+        wanted: Descriptors to the mask that is wanted of them now, the base's own waker among them.
         closed: Whether `close` was called.
 
     Args:
@@ -160,6 +162,36 @@ class FakeBase(NamedTuple):
     base: EventBase
     backend: FakeBackend
     clock: ManualClock
+
+    def run(self, seconds: float = 0.0) -> None:
+        """Run all that is due, and what falls due in the next ``seconds``, each at its time.
+
+        It ends early if the loop is stopped, by ``loopbreak()`` or its like. (``base.dispatch()`` runs until nothing is
+        left to wait for; where something waits for ever, that fails.)
+
+        Args:
+            seconds: Time to let pass, ``>= 0``. The clock has moved by as much afterwards.
+
+        Raises:
+            ValueError: ``seconds`` is no time-out.
+        """
+        if seconds and not self._pass(seconds):
+            return
+        self.base.loop(EVLOOP_NONBLOCK)
+
+    def _pass(self, seconds: float) -> bool:
+        """Let time pass; return whether all of it has."""
+        end = self.base.timer(_leave)
+        end.add(seconds)
+        try:
+            self.base.loop()
+            return not end.pending()
+        finally:
+            end.free()
+
+
+def _leave(event: Event, what: int) -> None:  # noqa: ARG001 - a callback
+    event.base.loopbreak()
 
 
 def base_with_fakes(config: EventConfig | None = None) -> FakeBase:

@@ -9,11 +9,11 @@ called and learns the reason from the call that follows. No event goes deaf with
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from evkit.core.flags import EV_CLOSED, EV_READ, EV_WRITE
 
-IO_BITS = EV_READ | EV_WRITE | EV_CLOSED
+IO_BITS: Final = EV_READ | EV_WRITE | EV_CLOSED
 
 
 def same(bits: int) -> int:

@@ -3,8 +3,6 @@
 It decides nothing about bytes: `Flow` keeps the entries in order, and calls them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
@@ -31,7 +29,7 @@ class BufferInfo(NamedTuple):
 class BufferOwner(Protocol):
     """The one internal listener of a buffer: the buffered connection that it belongs to."""
 
-    def buffer_changed(self, buffer: Flow, added: int, deleted: int) -> None:
+    def buffer_changed(self, buffer: "Flow", added: int, deleted: int) -> None:
         """Hear of a change at once, before the user's callbacks."""
 
 
@@ -88,7 +86,7 @@ class BufferCallback:
 
     __slots__ = ("_buffer", "_callback", "enabled")
 
-    def __init__(self, buffer: AnyFlow, callback: Callable[[AnyFlow, BufferInfo], object]) -> None:
+    def __init__(self, buffer: "AnyFlow", callback: "Callable[[AnyFlow, BufferInfo], object]") -> None:
         self._buffer: Flow | None = buffer
         self._callback: Callable[..., object] = callback
         self.enabled = True

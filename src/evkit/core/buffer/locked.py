@@ -33,14 +33,16 @@ def locked(method: Callable[Concatenate[Buffer, P], R]) -> "Callable[Concatenate
 class LockedBuffer(Buffer):
     """A `Buffer` for several threads.
 
-    Each call is whole: no other thread sees, or does, anything in the middle of it. For several calls that belong
-    together hold the lock: ``with buffer.lock: …``. Do so, too, for as long as you look at views of the contents, or
-    at what `front` and `pullup` gave you.
+    Each call is whole: no other thread sees, or does, anything in the middle of it; ``repr`` alone waits for nobody,
+    as who looks may be looking for a deadlock. For several calls that belong together hold the lock:
+    ``with buffer.lock: …``. Do so, too, for as long as you look at views of the contents, or at what `front` and
+    `pullup` gave you.
 
     Callbacks, and the cleanup of references and files, run with the lock held, in the thread that made the call;
     after `defer_callbacks` in the loop's. So does a `write` or a `read`: with a socket that blocks, all others wait.
     Moving bytes between two buffers holds the locks of both, always taken in the same order; if one of them is a plain
-    `Buffer`, it must belong to the calling thread.
+    `Buffer`, it must belong to the calling thread. So never move while you hold the lock of one of them alone, as a
+    callback of it does: another thread may hold the other, and wait for yours. Take both as `in_order` gives them.
 
     Args:
         data: The first contents.
@@ -69,7 +71,6 @@ class LockedBuffer(Buffer):
     __bytes__ = locked(Buffer.__bytes__)
     __iter__ = locked(Buffer.__iter__)
     __contains__ = locked(Buffer.__contains__)
-    __repr__ = locked(Buffer.__repr__)
 
     front = locked(Buffer.front)
     pullup = locked(Buffer.pullup)

@@ -1,15 +1,22 @@
-"""What every buffered connection has, whatever carries its bytes: two buffers, three callbacks, and what holds it back.
+"""What every buffered connection has, whatever carries its bytes: three callbacks, a priority, an error, and an end.
 
-The user's wish (`BufferEvent.enabled`) and the reasons against it (suspend bits) are kept apart, so watermarks, rate
-limits and look-ups never undo each other's work. A transport fills in the methods at the end.
+It decides who is told what, and how a connection closes. When bytes may flow is `Gate`'s half. It knows nothing of what
+carries them; a transport fills in the methods at the end, and `Gate`'s.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from evkit.core.buffer import Buffer, Flow
-from evkit.core.buffer.segments import Readable
 from evkit.core.bufferevent.deferred import DeferredCallbacks
+from evkit.core.bufferevent.gate import HELD_CLOSED as HELD_CLOSED
+from evkit.core.bufferevent.gate import HELD_CONNECTING as HELD_CONNECTING
+from evkit.core.bufferevent.gate import HELD_NEW as HELD_NEW
+from evkit.core.bufferevent.gate import HELD_WAITING as HELD_WAITING
+from evkit.core.bufferevent.gate import NOBODY, Gate, check_directions
+from evkit.core.bufferevent.gate import SUSPEND_BANDWIDTH as SUSPEND_BANDWIDTH
+from evkit.core.bufferevent.gate import SUSPEND_FILTER as SUSPEND_FILTER
+from evkit.core.bufferevent.gate import SUSPEND_GROUP as SUSPEND_GROUP
+from evkit.core.bufferevent.gate import SUSPEND_LOOKUP as SUSPEND_LOOKUP
 from evkit.core.event import QueueEntry
 from evkit.core.flags import (
     BEV_EVENT_CONNECTED,
@@ -23,33 +30,17 @@ from evkit.core.flags import (
     BEV_TRIG_IGNORE_WATERMARKS,
     EV_READ,
     EV_WRITE,
-    event_bits,
 )
-from evkit.core.timers import check_seconds
 from evkit.errors import ConnectionLost, During, TransportError, TransportTimeout
 
 if TYPE_CHECKING:
     from evkit.core.base import EventBase
 
-# Why a direction is held back although it is enabled (BEV_SUSPEND_… in libevent).
-SUSPEND_WATERMARK: Final = 0x01
-SUSPEND_BANDWIDTH: Final = 0x02
-SUSPEND_GROUP: Final = 0x04
-SUSPEND_LOOKUP: Final = 0x08
-SUSPEND_FILTER: Final = 0x10
-# Why a transport itself does not send at once what is written.
-HELD_DISABLED: Final = 0x100
-HELD_CONNECTING: Final = 0x200
-HELD_WAITING: Final = 0x400  # for room in the system's buffer
-HELD_CLOSED: Final = 0x800
-HELD_NEW: Final = 0x1000  # there is nothing to send to yet
-_SUSPENDED: Final = 0xFF
-
 Handler = Callable[["BufferEvent"], object]
 EventHandler = Callable[["BufferEvent", int], object]
 
 
-class BufferEvent:
+class BufferEvent(Gate):
     """A connection with an input and an output buffer.
 
     What arrives is appended to `input`, then the read callback runs. What is appended to `output` is sent when the
@@ -77,48 +68,18 @@ class BufferEvent:
     __slots__ = (
         "_deferred",
         "_event_callback",
-        "_flush_queued",
         "_priority",
         "_read_callback",
-        "_read_high",
-        "_read_low",
-        "_read_suspended",
         "_write_callback",
-        "_write_held",
-        "_write_high",
-        "_write_low",
-        "base",
-        "closed",
-        "enabled",
         "error",
-        "input",
         "on_close",
-        "output",
-        "read_timeout",
-        "write_timeout",
     )
 
     def __init__(self, base: "EventBase", *, defer_callbacks: bool = False) -> None:
-        self.base = base
-        self.input = Buffer()
-        self.output = Buffer()
-        self.input.freeze(back=True)
-        self.output.freeze(front=True)
-        self.output.owner = self
-        self.enabled = EV_WRITE
-        self.read_timeout: float | None = None
-        self.write_timeout: float | None = None
+        super().__init__(base)
         self.error: TransportError | None = None
-        self.closed = False
         self.on_close: Handler | None = None
-        self._flush_queued = False
         self._priority = base.npriorities // 2
-        self._read_suspended = 0
-        self._write_held = 0  # reasons not to send at once: 0 is what flush_output looks for
-        self._read_low = 0
-        self._read_high = 0  # 0: no limit
-        self._write_low = 0
-        self._write_high = 0
         self._deferred = DeferredCallbacks(self) if defer_callbacks else None
         self.set_callbacks()
 
@@ -163,104 +124,6 @@ class BufferEvent:
         """
         return None
 
-    def write(self, data: Readable) -> None:
-        """Append ``data`` to the output. Source: ``bufferevent_write``."""
-        self.output.add(data)
-
-    def read(self, size: int | None = None) -> bytes:
-        """Take up to ``size`` bytes from the input; ``None``: all. Source: ``bufferevent_read``."""
-        return self.input.remove(size)
-
-    def enable(self, events: int) -> None:
-        """Let data flow in the directions of ``events``. Source: ``bufferevent_enable``."""
-        _check_directions(events)
-        self.enabled |= events
-        if events & EV_WRITE:
-            self._write_held &= ~HELD_DISABLED
-        self._start(events & ~self._suspended())
-
-    def disable(self, events: int) -> None:
-        """Stop data in the directions of ``events``. Source: ``bufferevent_disable``."""
-        _check_directions(events)
-        self.enabled &= ~events
-        if events & EV_WRITE:
-            self._write_held |= HELD_DISABLED
-        self._stop(events)
-
-    def set_timeouts(self, read: float | None = None, write: float | None = None) -> None:
-        """Limit the silence in either direction; see `read_timeout` and `write_timeout`.
-
-        Args:
-            read: Seconds, ``None`` for no limit.
-            write: Likewise.
-
-        Raises:
-            ValueError: A time-out is negative, infinite or not a number.
-
-        Source: ``bufferevent_set_timeouts``.
-        """
-        for timeout in (read, write):
-            if timeout is not None:
-                check_seconds(timeout)
-        self.read_timeout = read
-        self.write_timeout = write
-        self._adjust_timeouts()
-
-    def set_watermark(self, events: int, low: int = 0, high: int | None = None) -> None:
-        """Say when callbacks run and when reading pauses.
-
-        Args:
-            events: The directions that the marks are for.
-            low: For reading: the read callback waits for so many bytes in the input. For writing: the write callback
-                runs when no more than so many bytes are left in the output.
-            high: For reading: pause with so many bytes in the input, until some are taken; ``None``: never. For
-                writing: advice to filters above this connection.
-
-        Raises:
-            ValueError: A mark is negative, or ``high`` is below ``low`` or 0.
-
-        Source: ``bufferevent_setwatermark``, where 0 stands for no limit.
-        """
-        _check_directions(events)
-        if low < 0 or (high is not None and (high < low or high == 0)):
-            raise ValueError(f"watermarks need 0 <= low <= high and high > 0, got low={low} high={high}")
-        if events & EV_WRITE:
-            self._write_low, self._write_high = low, high or 0
-        if events & EV_READ:
-            self._read_low, self._read_high = low, high or 0
-            self.input.owner = self if high else None
-            self._watch_input()
-
-    def watermark(self, direction: int) -> tuple[int, int | None]:
-        """Return ``(low, high)`` of ``EV_READ`` or ``EV_WRITE``. Source: ``bufferevent_getwatermark``."""
-        if direction == EV_READ:
-            return self._read_low, self._read_high or None
-        return self._write_low, self._write_high or None
-
-    def suspend(self, events: int, reason: int) -> None:
-        """Hold directions back for ``reason`` (``SUSPEND_…``), whatever the user wishes.
-
-        Source: ``bufferevent_suspend_read_`` and its twin.
-        """
-        if events & EV_READ:
-            self._read_suspended |= reason
-        if events & EV_WRITE:
-            self._write_held |= reason
-        self._stop(events)
-
-    @property
-    def read_suspended(self) -> int:
-        """Why reading is held back: ``SUSPEND_…`` bits."""
-        return self._read_suspended
-
-    def resume(self, events: int, reason: int) -> None:
-        """Take ``reason`` away; with the last one gone, data flows again where that is enabled."""
-        if events & EV_READ:
-            self._read_suspended &= ~reason
-        if events & EV_WRITE:
-            self._write_held &= ~reason
-        self._start(events & self.enabled & ~self._suspended())
-
     def trigger(self, events: int, options: int = 0) -> None:
         """Run the callbacks of ``events`` as if something had just been read or written.
 
@@ -274,7 +137,7 @@ class BufferEvent:
 
         Source: ``bufferevent_trigger``.
         """
-        _check_directions(events)
+        check_directions(events)
         _check_options(options)
         if not options & BEV_TRIG_IGNORE_WATERMARKS:
             if self.input.length < self._read_low:
@@ -322,7 +185,7 @@ class BufferEvent:
 
         Source: ``bufferevent_flush``, which returns -1 for an error and does nothing on sockets and TLS.
         """
-        _check_directions(events)
+        check_directions(events)
         if mode not in (BEV_NORMAL, BEV_FLUSH, BEV_FINISHED):
             raise ValueError(f"expected BEV_NORMAL, BEV_FLUSH or BEV_FINISHED, got {mode!r}")
         return not self.closed and self._flush(events, mode)
@@ -352,6 +215,8 @@ class BufferEvent:
     def close(self) -> None:
         """End the connection now; what is still in the output is lost. No callback but `on_close` runs after this.
 
+        It can be used all the same, without effect: what is written is dropped at once.
+
         Source: ``bufferevent_free``, which closes the descriptor some time later.
         """
         if self.closed:
@@ -364,7 +229,7 @@ class BufferEvent:
             deferred.withdraw()
         self.set_callbacks()
         # No cycle is left: the connection is freed when it is let go.
-        self.input.owner = self.output.owner = None
+        self.input.owner, self.output.owner = None, NOBODY
         try:
             if self.output:
                 self.output.spend(len(self.output))  # with the files and references in it
@@ -381,12 +246,12 @@ class BufferEvent:
 
         An error on the way closes it, too. libevent has no such function, and its users write one each.
         """
-        self.disable(EV_READ)
-        self.enable(EV_WRITE)
         self._write_low = 0
         if self._deferred is not None:
-            self._deferred.forget()  # what it gathered was meant for the callbacks of before
+            self._deferred.forget()
         self.set_callbacks(write=_close_if_drained, event=_close_on_event)
+        self.disable(EV_READ)
+        self.enable(EV_WRITE)  # now that a failure in here is heard
         if self._unsent():
             self.flush_output()
         else:
@@ -397,26 +262,6 @@ class BufferEvent:
     def _unsent(self) -> int:
         """Return how many bytes the peer's side has not got yet: the output, and that of the connections below."""
         return self.output.length
-
-    def _suspended(self) -> int:
-        """Return the directions that are held back, whatever the user wishes."""
-        return (EV_READ if self._read_suspended else 0) | (EV_WRITE if self._write_held & _SUSPENDED else 0)
-
-    def buffer_changed(self, buffer: Flow, added: int, deleted: int) -> None:
-        """See `evkit.core.buffer.BufferOwner`."""
-        if buffer is self.output:
-            if added and not self._flush_queued:
-                self._flush_queued = True
-                self.base.queues.outbox.append(self)
-        elif deleted or added:
-            self._watch_input()
-
-    def _watch_input(self) -> None:
-        full = bool(self._read_high) and len(self.input) >= self._read_high
-        if full and not self._read_suspended & SUSPEND_WATERMARK:
-            self.suspend(EV_READ, SUSPEND_WATERMARK)
-        elif not full and self._read_suspended & SUSPEND_WATERMARK:
-            self.resume(EV_READ, SUSPEND_WATERMARK)
 
     def _failed(self, direction: int, what: int, error: OSError | None) -> None:
         """Disable ``direction`` and tell the user ``what``, with ``error`` or for an end of stream without one."""
@@ -463,22 +308,6 @@ class BufferEvent:
 
     # What a transport fills in
 
-    def _start(self, events: int) -> None:
-        """Let data flow: enabled and not held back."""
-        raise NotImplementedError
-
-    def _stop(self, events: int) -> None:
-        """Let no data flow."""
-        raise NotImplementedError
-
-    def _adjust_timeouts(self) -> None:
-        """Apply time-outs that have changed to what is under way."""
-        raise NotImplementedError
-
-    def flush_output(self) -> None:
-        """Send what is in the output now, as far as it goes. The loop calls this when a callback has returned."""
-        raise NotImplementedError
-
     def _close_transport(self) -> None:
         """Give back what the transport has from the system."""
         raise NotImplementedError
@@ -522,8 +351,3 @@ def _close_on_event(bev: BufferEvent, what: int) -> None:
 def _check_options(options: int) -> None:
     if options & ~(BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS):
         raise ValueError(f"options has unknown bits: {options:#x}; expected BEV_TRIG_… ones")
-
-
-def _check_directions(events: int) -> None:
-    if events & ~(EV_READ | EV_WRITE):
-        raise ValueError(f"expected EV_READ, EV_WRITE or both, got {event_bits(events)}")

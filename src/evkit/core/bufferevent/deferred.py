@@ -3,23 +3,20 @@
 For callers who can't bear to be called from inside their own calls. Knows nothing of transports.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from evkit.core.event import QueueEntry
 from evkit.core.flags import (
     BEV_EVENT_CONNECTED,
     BEV_EVENT_ERROR,
+    BEV_EVENT_READING,
     BEV_EVENT_TIMEOUT,
     EV_READ,
     EV_WRITE,
 )
 
 if TYPE_CHECKING:
-    from evkit.core.bufferevent.common import BufferEvent
-
-    Handler = Callable[[BufferEvent], object]
-    EventHandler = Callable[[BufferEvent, int], object]
+    from evkit.core.bufferevent.common import BufferEvent, EventHandler, Handler
 
 
 class DeferredCallbacks(QueueEntry):
@@ -37,6 +34,9 @@ class DeferredCallbacks(QueueEntry):
         self._bev = bev
         self._due = 0  # EV_READ | EV_WRITE
         self._events = 0  # BEV_EVENT_… bits
+        self._read: Handler | None = None
+        self._write: Handler | None = None
+        self._event: EventHandler | None = None
 
     def wrap(
         self, read: "Handler | None", write: "Handler | None", event: "EventHandler | None"
@@ -68,8 +68,10 @@ class DeferredCallbacks(QueueEntry):
         self.base.queues.schedule(self)
 
     def forget(self) -> None:
-        """Drop what is due."""
-        self._due = self._events = 0
+        """Drop what is due, for callbacks that only mind the output: all but what may have ended that."""
+        self._due = 0
+        if self._events & BEV_EVENT_READING or not self.failed:
+            self._events = 0  # what of it is about writing comes again, at the next attempt
 
     def run(self) -> None:
         """Call what is due in libevent's order: connected, read, write, and the other events at last."""

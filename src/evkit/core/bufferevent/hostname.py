@@ -65,53 +65,51 @@ class HostConnect:
 
     def cancel(self) -> None:
         """Give up, without a word: nothing of it is left."""
-        self._done = _nobody
-        if self._lookup is not None:
-            self._lookup.cancel()
-            self._lookup = None
+        lookup, self._lookup = self._lookup, None
+        if lookup is not None:
+            lookup.cancel()
         if self._race is not None:
             self._race.cancel()
-            self._race = None
 
     def _on_addresses(self, future: "Future[list[Address]]") -> None:
         if self._lookup is None:
             return  # cancelled
-        self._lookup = None
         error = None if future.cancelled() else future.exception()
         if future.cancelled() or error is not None:
             self._done(None, _not_found(self._where, error))
             return
         try:
             self._race = ConnectRace(self._base, future.result(), self._on_race, timeout=self._timeout)
-        except ValueError as wrong:  # a resolver that gives what are no addresses
+        except (TypeError, ValueError) as wrong:  # a resolver that gives what are no addresses
             self._done(None, _not_found(self._where, wrong))
             return
         self._race.start()
 
     def _on_race(self, race: ConnectRace, sock: socket.socket | None, errors: ConnectErrors) -> None:
-        self._race = None
         if sock is not None:
             self._done(sock, None)
         elif race.outcome is Outcome.TIMED_OUT:
-            after = "" if self._timeout is None else f" after {self._timeout:g} s"
-            self._done(None, TransportTimeout(f"{self._where}: timed out{after}", during="connect"))
+            self._done(None, _too_late(self._where, self._timeout, errors))
         else:
             self._done(None, _all_failed(self._where, errors))
 
 
-def _nobody(sock: socket.socket | None, error: TransportError | None) -> None:  # noqa: ARG001 - a callback
-    """Stand in for a connection that has given up."""
-    if sock is not None:
-        sock.close()
-
-
 def _not_found(where: str, error: BaseException | None) -> ConnectError:
-    failure = ConnectError(f"{where}: {error or 'the look-up was cancelled'}")
+    why = "the look-up was cancelled" if error is None else str(error) or type(error).__name__
+    failure = ConnectError(f"{where}: {why}")
     failure.__cause__ = None if error is None else error.with_traceback(None)
     return failure
 
 
 def _all_failed(where: str, errors: ConnectErrors) -> ConnectError:
     """Make one error of what each address failed with; the first one's number stands for all."""
-    told = "; ".join(f"{format_address(address)}: {error.strerror or error}" for address, error in errors)
-    return ConnectError(f"{where}: no address answered ({told})", errno=errors[0][1].errno)
+    return ConnectError(f"{where}: no address answered ({_each(errors)})", errno=errors[0][1].errno)
+
+
+def _too_late(where: str, timeout: float | None, errors: ConnectErrors) -> TransportTimeout:
+    assert timeout is not None  # else it is never too late
+    return TransportTimeout(f"{where}: timed out after {timeout:g} s ({_each(errors)})", during="connect")
+
+
+def _each(errors: ConnectErrors) -> str:
+    return "; ".join(f"{format_address(address)}: {error.strerror}" for address, error in errors)

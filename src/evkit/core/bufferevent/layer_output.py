@@ -20,6 +20,7 @@ from evkit.core.flags import (
     BEV_NEED_MORE,
     BEV_NORMAL,
     BEV_OK,
+    BEV_TRIG_DEFER_CALLBACKS,
     EV_READ,
     EV_WRITE,
 )
@@ -90,8 +91,17 @@ class LayerOutput(VirtualBufferEvent):
             self._report_written()  # the codec kept it all, or the one below defers its callbacks
         self._tend_timers(EV_WRITE)
 
-    def _pump_output(self, mode: int = BEV_NORMAL, *, marks: bool = True) -> bool:
-        """Encode what there is and end the output where that is due; return whether anything moved."""
+    def _pump_output(self, mode: int = BEV_NORMAL, *, marks: bool = True, options: int = 0) -> bool:
+        """Encode what there is and end the output where that is due.
+
+        Args:
+            mode: See `_encode`.
+            marks: Respect the high write mark of the connection below.
+            options: How the user hears of a codec that has failed; see `BufferEvent.trigger_event`.
+
+        Returns:
+            Whether anything moved.
+        """
         if self._write_held:
             return False
         source, sink = self.output, self._underlying.output
@@ -106,7 +116,7 @@ class LayerOutput(VirtualBufferEvent):
             self.escaped(exception)
             return False
         if result == BEV_ERROR and not self.closed:
-            self._refuse(EV_WRITE)
+            self._refuse(EV_WRITE, options)
         return before != (source.length, sink.length)
 
     def _encode_all(self, mode: int, *, marks: bool) -> int:
@@ -173,25 +183,26 @@ class LayerOutput(VirtualBufferEvent):
         """See `BufferEvent._unsent`; the end of the stream counts as a byte."""
         return self.output.length + (self._ending > 0) + self._underlying._unsent()
 
-    def _refuse(self, direction: int) -> None:
+    def _refuse(self, direction: int, options: int = 0) -> None:
         """Tell the user that the codec has failed; `error` is set."""
         side = BEV_EVENT_READING if direction == EV_READ else BEV_EVENT_WRITING
         self.disable(direction)
-        self._call_event(side | BEV_EVENT_ERROR)
+        self.trigger_event(side | BEV_EVENT_ERROR, options)
 
     def _start_output(self) -> None:
         """Go on writing, from the loop."""
         below = self._underlying
         if not below.enabled & EV_WRITE and not below.closed:
             below.enable(EV_WRITE)  # it had failed or timed out
-        if (self.output or self._ending) and not self._flush_queued:
-            self._flush_queued = True
-            self.base.queues.outbox.append(self)
+        if self.output or self._ending:
+            self._flush_later()
 
     def _flush_own_output(self, mode: int) -> bool:
         if mode == BEV_FINISHED:
             self._ending |= SHUT
-        moved = self._pump_output(mode & BEV_FLUSH, marks=mode == BEV_NORMAL)
+        moved = self._pump_output(
+            mode & BEV_FLUSH, marks=mode == BEV_NORMAL, options=BEV_TRIG_DEFER_CALLBACKS
+        )
         self._tend_timers(EV_WRITE)
         return moved
 
@@ -201,7 +212,7 @@ class LayerOutput(VirtualBufferEvent):
         """See `BufferEvent.shutdown_write`: the codec is told of the end, then the connection below ends, too."""
         if not self.closed:
             self._ending |= SHUT
-            self._pump_output()
+            self._pump_output(options=BEV_TRIG_DEFER_CALLBACKS)
             self._tend_timers(EV_WRITE)
 
     def close_when_drained(self) -> None:
@@ -214,7 +225,7 @@ class LayerOutput(VirtualBufferEvent):
         """See `BufferEvent._adjust_timeouts`."""
         if self.write_timeout is None:
             self._forget_progress()
-        elif self._progress is None:
+        elif self._progress is None and not self.closed:
             self._progress = _bottom(self).output.add_callback(self._on_progress)
         super()._adjust_timeouts()
 

@@ -6,7 +6,8 @@ does, nor of sockets.
 """
 
 from evkit.core.buffer import NO_LIMIT
-from evkit.core.bufferevent.common import SUSPEND_FILTER, SUSPEND_WATERMARK, BufferEvent, Handler
+from evkit.core.bufferevent.common import BufferEvent, Handler
+from evkit.core.bufferevent.gate import SUSPEND_FILTER, SUSPEND_WATERMARK
 from evkit.core.bufferevent.layer_output import DEFAULT_WRITE_HIGH, LayerOutput
 from evkit.core.event import Deferred, QueueEntry
 from evkit.core.flags import (
@@ -15,6 +16,7 @@ from evkit.core.flags import (
     BEV_EVENT_EOF,
     BEV_EVENT_ERROR,
     BEV_EVENT_READING,
+    BEV_EVENT_TIMEOUT,
     BEV_EVENT_WRITING,
     BEV_FINISHED,
     BEV_FLUSH,
@@ -62,6 +64,8 @@ class LayeredBufferEvent(LayerOutput):
             raise ValueError(f"the underlying connection is closed: {underlying!r}")
         super().__init__(underlying, defer_callbacks=defer_callbacks)
         self._priority = underlying.priority
+        if self._deferred is not None:
+            self._deferred.level = underlying.priority
         self._close_underlying = close_underlying
         self._end = 0  # what is to be told once the input below is decoded: BEV_EVENT_… bits
         self._end_error: TransportError | None = None
@@ -155,7 +159,8 @@ class LayeredBufferEvent(LayerOutput):
     def _pump_later(self) -> None:
         if self._wants_input():
             if self._later is None:
-                self._later = self.base.deferred(self._pump_input, self._priority)
+                self._later = self.base.deferred(self._pump_input)
+                self._later.level = self._priority  # which may be more than the base has by now
             self._later.schedule()
 
     def _tell_end(self) -> None:
@@ -171,9 +176,12 @@ class LayeredBufferEvent(LayerOutput):
         if what & BEV_EVENT_CONNECTED:
             self._on_underlying_connected()
         elif what & BEV_EVENT_READING and what & (BEV_EVENT_EOF | BEV_EVENT_ERROR):
-            # What came before the end is the user's first.
-            self._end, self._end_error, self._finished = what, bev.error, False
+            # What came before the end is the user's first; an end of writing does not wait for that.
+            self._end, self._finished = BEV_EVENT_READING | (what & BEV_EVENT_EOF or BEV_EVENT_ERROR), False
+            self._end_error = None if what & BEV_EVENT_EOF else bev.error
             self._pump_input()
+            if what & BEV_EVENT_WRITING:
+                self._on_underlying_event(bev, _of_writing(what))
         else:
             self.error = bev.error
             self.disable(_directions(what))
@@ -189,16 +197,18 @@ class LayeredBufferEvent(LayerOutput):
         if former is not None:
             former(bev)
 
-    def _refuse(self, direction: int) -> None:
+    def _refuse(self, direction: int, options: int = 0) -> None:
         """See `LayerOutput._refuse`."""
         if direction == EV_READ:
             self._end = 0
-        super()._refuse(direction)
+        super()._refuse(direction, options)
 
     # The contract of BufferEvent
 
     def _start(self, events: int) -> None:
         """See `BufferEvent._start`."""
+        if self.closed:
+            return  # the connection below is somebody else's by now
         self._tend_underlying()
         if events & EV_READ and (self._end or self._has_input()):
             self._pump_later()
@@ -246,14 +256,14 @@ class LayeredBufferEvent(LayerOutput):
         if grown:
             self.trigger(EV_READ, BEV_TRIG_DEFER_CALLBACKS)
         if result == BEV_ERROR:
-            self.disable(EV_READ)
-            self.trigger_event(BEV_EVENT_READING | BEV_EVENT_ERROR, BEV_TRIG_DEFER_CALLBACKS)
+            self._refuse(EV_READ, BEV_TRIG_DEFER_CALLBACKS)
         return grown
 
     def set_priority(self, priority: int) -> None:
         """See `BufferEvent.set_priority`; the connections below get the same."""
-        self._underlying.set_priority(priority)
         super().set_priority(priority)
+        if not self.closed:
+            self._underlying.set_priority(priority)
 
     def _queue_entries(self) -> list[QueueEntry]:
         """See `BufferEvent._queue_entries`."""
@@ -277,6 +287,11 @@ class LayeredBufferEvent(LayerOutput):
             below.close()
         elif not below.closed:
             below.resume(EV_READ, SUSPEND_FILTER)
+
+
+def _of_writing(what: int) -> int:
+    """Return what is told of writing where a connection that defers its callbacks tells of both directions as one."""
+    return BEV_EVENT_WRITING | (what & (BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT) or BEV_EVENT_EOF)
 
 
 def _directions(what: int) -> int:

@@ -34,13 +34,14 @@ class PairBufferEvent(VirtualBufferEvent):
     Source: ``bufferevent_pair_new``.
     """
 
-    __slots__ = ("_ended", "_ends", "_partner", "_quiet")
+    __slots__ = ("_ended", "_ends", "_moving", "_partner", "_quiet")
 
     def __init__(self, base: "EventBase", *, eof_on_close: bool = True) -> None:
         self._partner: PairBufferEvent | None = None
         self._quiet = not eof_on_close
         self._ends = False  # the end of the stream is to follow the output
         self._ended = False  # the partner's stream has
+        self._moving = False  # a callback on a buffer may run now
         super().__init__(base, defer_callbacks=True)
 
     @classmethod
@@ -76,22 +77,28 @@ class PairBufferEvent(VirtualBufferEvent):
     def _send(self) -> None:
         """Move what the partner takes; tell both."""
         partner = self._partner
-        if partner is None:
+        if partner is None or partner._ended:
             self._send_to_nobody()
-            return
-        if self.output and partner._reads():
-            self._hand_over(partner, partner.room())
-        if self._ends and not self.output:
-            partner._ended = True
-            partner._tell_end()
+        else:
+            if self.output and partner._reads():
+                self._hand_over(partner, partner.room())
+            if self._ends and not self.output:
+                partner._ended = True
+                partner._tell_end()
         self._tend_timers(EV_WRITE)
 
     def _hand_over(self, partner: "PairBufferEvent", limit: int) -> int:
+        if self._moving:  # a callback has made room: not from in here, for it would do so again
+            self._flush_later()
+            return 0
+        self._moving = True
         try:
             moved = move(self.output, partner.input, limit)
-        except Exception as exception:  # of a callback on either buffer
+        except Exception as exception:  # of a callback on either buffer; what has moved is the partner's
+            moved = partner.input.length
             self.escaped(exception)
-            return 0
+        finally:
+            self._moving = False
         if moved:
             self._tend_timers(EV_WRITE, anew=True)
             partner._tend_timers(EV_READ, anew=True)
@@ -100,7 +107,7 @@ class PairBufferEvent(VirtualBufferEvent):
         return moved
 
     def _send_to_nobody(self) -> None:
-        if self.output and not self._quiet:
+        if self.output and not (self._quiet and self._partner is None):
             error = OSError(EPIPE, os.strerror(EPIPE))
             self._failed(EV_WRITE, BEV_EVENT_WRITING | BEV_EVENT_ERROR, error)
 
@@ -132,9 +139,11 @@ class PairBufferEvent(VirtualBufferEvent):
         moved = 0
         if events & EV_READ:
             moved = partner._hand_over(self, NO_LIMIT)
-        if events & EV_WRITE:
+        if events & EV_WRITE and self._partner is partner:  # or a callback on a buffer has closed either
             moved += self._hand_over(partner, NO_LIMIT)
-        if mode == BEV_FINISHED:
+        if mode == BEV_FINISHED and self._partner is partner:  # likewise
+            if events & EV_WRITE:
+                self._ends = partner._ended = True
             partner._finished(events)
         return moved > 0
 

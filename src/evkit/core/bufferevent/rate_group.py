@@ -105,12 +105,11 @@ class _Side:
             bev.suspend(self._direction, SUSPEND_GROUP)
         self._tend_timer()
 
-    def remove(self, bev: "RateLimitedBufferEvent") -> None:
-        """Let ``bev`` go, for good."""
+    def remove(self, bev: "RateLimitedBufferEvent") -> int:
+        """Forget ``bev``; return the direction if it waited, and is to be let go, else 0."""
         waited = self._turns.remove(bev)
         self._tend_timer()
-        if waited:
-            bev.resume(self._direction, SUSPEND_GROUP)
+        return self._direction if waited else 0
 
     # Holding back and letting go
 
@@ -231,9 +230,12 @@ class RateLimitGroup:
         if bev not in self.members:
             raise ValueError(f"not in this group: {bev!r}")
         del self.members[bev]
+        waited = 0
         for side in self._sides.values():
-            side.remove(bev)
+            waited |= side.remove(bev)
         bev.join(None)
+        if waited:  # last, when nothing of it is left here: it may fail to go on
+            bev.resume(waited, SUSPEND_GROUP)
 
     # What they share
 

@@ -1,17 +1,32 @@
 """`TLSSession`: one TLS session in memory, encrypted bytes on one side and plain ones on the other.
 
-It decides what OpenSSL's answers mean: done, more needed, the end, or a `TLSError` in plain words. It knows nothing of
-connections, events and time.
+It decides how far the session is, what OpenSSL's answers mean (done, more needed, the end, or a `TLSError` in plain
+words), and that nothing is lost where OpenSSL would lose it. It knows nothing of connections, events and time.
 """
 
+import functools
 import ssl
 from collections.abc import Iterable
+from typing import Final
 
 from evkit.errors import During, TLSError
+
+MAX_RECORD: Final = 16 * 1024
+"""Plain bytes in one record, at most (RFC 8446 §5.1)."""
+MAX_RECORD_SENT: Final = 5 + MAX_RECORD + 2048
+"""Bytes of a record on its way, at most: with its head, and as RFC 5246 §6.2.3 lets it grow; TLS 1.3 is thriftier."""
+
+# How far a session is.
+HANDSHAKE: Final = 0
+OPEN: Final = 1
+FAILED: Final = 2
+"""The handshake has failed. What fails later ends a direction only, for each has its own end."""
 
 
 class TLSSession:
     """A wrapper of ``ssl.SSLObject`` and its two memory buffers.
+
+    Those never shrink, so whoever uses this takes out what it puts in, a record or so at a time.
 
     Args:
         context: As for `evkit.core.bufferevent.tls.TLSBufferEvent`, as all of these.
@@ -21,14 +36,26 @@ class TLSSession:
 
     Attributes:
         ssl_object: What it wraps.
-        over: Whether the peer's side is closed, in order or not.
-        said_goodbye: Whether close_notify was sent, or an alert in its place.
+        stage: ``HANDSHAKE``, ``OPEN`` or ``FAILED``.
+        over: Whether the peer's side has ended, in order or not; `read` may still have something from before.
+        cut: Whether that was by `feed_eof`, without a close_notify.
 
     Raises:
         ValueError: No secure session can be made of these.
     """
 
-    __slots__ = ("_incoming", "_outgoing", "over", "said_goodbye", "ssl_object")
+    __slots__ = (
+        "_ahead",
+        "_end",
+        "_eof",
+        "_incoming",
+        "_mute",
+        "_outgoing",
+        "cut",
+        "over",
+        "ssl_object",
+        "stage",
+    )
 
     def __init__(
         self,
@@ -41,7 +68,7 @@ class TLSSession:
         if context is None:
             if server_side:
                 raise ValueError("a TLS server needs a context with its certificate")
-            context = ssl.create_default_context()
+            context = _default_context()
         if context.check_hostname and not (server_side or server_hostname):
             # wrap_bio() lets this pass, and then checks no name at all.
             raise ValueError(
@@ -55,27 +82,37 @@ class TLSSession:
             )
         except (ssl.SSLError, TypeError, UnicodeError) as error:
             raise ValueError(f"no TLS session can be made: {error}") from error
+        self.stage = HANDSHAKE
         self.over = False
-        self.said_goodbye = False
+        self.cut = False
+        self._eof = False
+        self._mute = False  # no close_notify is to be sent
+        self._ahead: list[bytes] = []  # what `read` gives before it asks OpenSSL
+        self._end: bytes | TLSError | None = None  # what `read` gives from the end on
 
-    def feed(self, pieces: Iterable[memoryview]) -> None:
-        """Take encrypted bytes that have come. After the peer's end they are nobody's."""
-        if not self.over:
-            for piece in pieces:
-                self._incoming.write(piece)
-
-    def feed_eof(self) -> None:
-        """Hear that nothing more will come."""
-        self._incoming.write_eof()
+    # Encrypted bytes
 
     @property
-    def has_input(self) -> bool:
-        """Whether there is something to read, or a part of it."""
-        return self._incoming.pending > 0 or self.ssl_object.pending() > 0
+    def room(self) -> int:
+        """How many encrypted bytes it takes now: those of a record, less what it has of it."""
+        return MAX_RECORD_SENT - self._incoming.pending
+
+    def feed(self, pieces: Iterable[memoryview]) -> None:
+        """Take encrypted bytes that have come; no more than `room`, or it keeps the memory for them."""
+        for piece in pieces:
+            self._incoming.write(piece)
+
+    def feed_eof(self) -> None:
+        """Hear that nothing more will come. OpenSSL does not: it would refuse to write from then on, too."""
+        self._eof = True
 
     def take(self) -> bytes:
         """Return the encrypted bytes that are to be sent. Ask after every other call."""
-        return self._outgoing.read() if self._outgoing.pending else b""
+        return self._outgoing.read()
+
+    def take_rest(self) -> bytes:
+        """Return what was fed and came after the peer's close_notify: it belongs to no session."""
+        return self._incoming.read() if self._end == b"" else b""
 
     # Errors are returned, not raised: a traceback would keep alive whoever keeps the error.
 
@@ -87,7 +124,19 @@ class TLSSession:
             return False
         except ssl.SSLError as error:
             return tls_error(error, "connect")
+        self.stage = OPEN
         return True
+
+    def fail(self) -> None:
+        """Give up a handshake."""
+        self.stage = FAILED
+
+    # Plain bytes
+
+    @property
+    def has_input(self) -> bool:
+        """Whether there is something to read, or a part of it, or the end."""
+        return self._incoming.pending > 0 or self.over or bool(self._ahead) or self.ssl_object.pending() > 0
 
     def read(self, limit: int) -> bytes | TLSError | None:
         """Return plain bytes, of one record at most.
@@ -97,19 +146,35 @@ class TLSSession:
 
         Returns:
             ``None``: not before more has come. ``b""``: the peer has ended its side by close_notify. An error: a record
-            is wrong, or (with ``ssl.SSLEOFError`` as its cause) the stream was cut short.
+            is wrong, or the stream was cut short (`cut`). The end is told as often as it is asked for.
         """
+        if self._ahead:
+            return self._read_ahead(limit)
+        return self._decrypt(limit) if self._end is None else self._end
+
+    def _read_ahead(self, limit: int) -> bytes:
+        piece = self._ahead.pop(0)
+        if len(piece) > limit:
+            self._ahead.insert(0, piece[limit:])
+        return piece[:limit]
+
+    def _decrypt(self, limit: int) -> bytes | TLSError | None:
+        data: bytes | TLSError
         try:
             data = self.ssl_object.read(limit)
+            if data:
+                return data
         except ssl.SSLWantReadError:
-            return None
+            if not self._eof:
+                return None
+            self.cut = True
+            data = TLSError("the stream ended without the peer's close_notify", during="read")
         except ssl.SSLZeroReturnError:
-            data = b""
+            data = b""  # as read() says it, too, unless this side has ended before
         except ssl.SSLError as error:
-            self.over = True
-            return tls_error(error, "read")
-        if not data:
-            self.over = True
+            data = tls_error(error, "read")
+        self.over = True
+        self._end = data
         return data
 
     def write(self, data: memoryview) -> int | TLSError | None:
@@ -117,23 +182,41 @@ class TLSSession:
         try:
             return self.ssl_object.write(data)
         except ssl.SSLWantReadError:
-            return None
+            if not (self.over or self._eof):
+                return None
+            return TLSError("the peer has ended the stream in a renegotiation", during="write")
         except ssl.SSLError as error:
             return tls_error(error, "write")
 
     def say_goodbye(self) -> None:
-        """Send close_notify, once. Read all there is before: OpenSSL gives up on a session where it finds data."""
-        if not self.said_goodbye:
-            self.said_goodbye = True
-            try:
-                self.ssl_object.unwrap()
-            except ssl.SSLError:
-                pass  # the peer's close_notify is still to come, or this session is broken anyway
+        """Send close_notify, once, if there is a session to end. What has come and is not read yet can still be."""
+        if self._mute or self.stage != OPEN:
+            return
+        self._read_all()
+        try:
+            self.ssl_object.unwrap()
+        except ssl.SSLError:
+            pass  # the peer's close_notify is still to come, or this session is broken anyway
+
+    def forgo_goodbye(self) -> None:
+        """Never send close_notify: it would say that all was sent."""
+        self._mute = True
+
+    def _read_all(self) -> None:
+        """Read ahead: OpenSSL gives up on a session where it finds data when it says goodbye."""
+        while not self.over and isinstance(data := self._decrypt(MAX_RECORD), bytes):
+            self._ahead.append(data)
+
+
+@functools.cache
+def _default_context() -> ssl.SSLContext:
+    """Return a client's context, one for all: the system's certificates take 25 ms and 800 KB each time."""
+    return ssl.create_default_context()
 
 
 def tls_error(error: ssl.SSLError, during: During) -> TLSError:
     """Tell of an error of OpenSSL in its own words; it becomes the cause, as in `TransportError.of`."""
-    words = (getattr(error, "reason", None) or "").replace("_", " ").lower() or str(error.strerror or error)
+    words = (getattr(error, "reason", None) or "").replace("_", " ").lower() or str(error.strerror)
     if isinstance(error, ssl.SSLCertVerificationError):
         words = f"certificate verify failed: {error.verify_message}"
     place = "the TLS handshake failed" if during == "connect" else "TLS"

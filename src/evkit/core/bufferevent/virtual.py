@@ -1,13 +1,14 @@
 """A buffered connection without a descriptor: time-outs by timers of its own, bytes that are moved and not read.
 
 What a pair and the layers share. It decides when silence is counted: in a direction that is enabled, held back by
-nothing, and, for writing, has something to write. It knows nothing of where the bytes come from.
+nothing on this side, and, for writing, has something to write. It knows nothing of where the bytes come from.
 """
 
 from typing import TYPE_CHECKING, Final
 
 from evkit.core.buffer import NO_LIMIT, Buffer
-from evkit.core.bufferevent.common import HELD_CLOSED, HELD_CONNECTING, BufferEvent
+from evkit.core.bufferevent.common import BufferEvent
+from evkit.core.bufferevent.gate import HELD_CLOSED, HELD_CONNECTING, HELD_WAITING
 from evkit.core.event import Event, QueueEntry
 from evkit.core.flags import EV_READ, EV_TIMEOUT, EV_WRITE, event_bits
 
@@ -61,7 +62,7 @@ class VirtualBufferEvent(BufferEvent):
             due = self._reads()
             self._read_timer = self._tend(self._read_timer, self.read_timeout, due=due, anew=anew)
         if events & EV_WRITE and (self._write_timer is not None or self.write_timeout is not None):
-            due = not self._write_held and self._unsent() > 0
+            due = not self._write_held & ~HELD_WAITING and self._unsent() > 0
             self._write_timer = self._tend(self._write_timer, self.write_timeout, due=due, anew=anew)
 
     def _tend(self, timer: Event | None, timeout: float | None, *, due: bool, anew: bool) -> Event | None:

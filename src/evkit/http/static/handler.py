@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote
 
+from evkit.http.content_coding import acceptable
 from evkit.http.message import Request
 from evkit.http.static import listing as page
 from evkit.http.static.conditions import collect
@@ -27,6 +28,10 @@ _LISTING: Final = [
     ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
     NOSNIFF,
 ]
+
+_ENDS: Final = {"br": b".br", "zstd": b".zst", "gzip": b".gz"}
+_CODED: Final = tuple(_ENDS)
+"""The codings that may stand beside a file, as a rule the shortest first."""
 
 _STATUS: Final = {
     errno.EACCES: 403,
@@ -65,6 +70,8 @@ class StaticFiles:
         types: Content types by the end of the name in lower case, ``{".ext": "type/subtype"}``, beside those known.
         prefix: The path below which the folder appears, as in ``"/static"``; whatever is not below it is 404.
         hidden: Serve and list names that begin with a dot.
+        precompressed: Where ``style.css`` is asked for, send a file ``style.css.br``, ``.zst`` or ``.gz`` beside it
+            that is not older, if the client accepts that coding. What is in it is up to who put it there.
 
     Raises:
         OSError: ``root`` is not there, or no folder.
@@ -73,7 +80,16 @@ class StaticFiles:
     Source: RFC 9110 §8.8, §13, §14; libevent leaves files to its users (``sample/http-server.c``).
     """
 
-    __slots__ = ("_folder", "_hidden", "_index", "_listing", "_prefix", "_representations", "_types")
+    __slots__ = (
+        "_folder",
+        "_hidden",
+        "_index",
+        "_listing",
+        "_precompressed",
+        "_prefix",
+        "_representations",
+        "_types",
+    )
 
     def __init__(
         self,
@@ -85,13 +101,15 @@ class StaticFiles:
         types: Mapping[str, str] | None = None,
         prefix: str = "",
         hidden: bool = False,
+        precompressed: bool = False,
     ) -> None:
         self._folder = Folder(root)
         self._index = [_plain_name(name) for name in index]
         self._listing = listing
         self._hidden = hidden
         self._types = ContentTypes(types)
-        self._representations = Representations(cache_control)
+        self._representations = Representations(cache_control, varies=precompressed)
+        self._precompressed = precompressed
         self._prefix = _prefix_names(prefix)
 
     def __repr__(self) -> str:
@@ -127,7 +145,7 @@ class StaticFiles:
         try:
             info = os.fstat(fd)
             if stat.S_ISREG(info.st_mode):
-                self._send_file(request, names[-1], fd, info)
+                self._send_file(request, names, fd, info)
             elif stat.S_ISDIR(info.st_mode):
                 _redirect(request, (names or self._prefix)[-1])
             else:
@@ -159,22 +177,45 @@ class StaticFiles:
             info = os.fstat(fd)
             if not stat.S_ISREG(info.st_mode):
                 return False
-            self._send_file(request, names[-1], fd, info)
+            self._send_file(request, names, fd, info)
         finally:
             os.close(fd)
         return True
 
     # What of it
 
-    def _send_file(self, request: Request, name: bytes, fd: int, info: os.stat_result) -> None:
-        now = time.time()
-        file = self._representations.get(info, self._types.of(name), now)
-        asked = collect(request.headers)
-        if asked and answer_asked(request, file, fd, asked, now):
+    def _send_file(self, request: Request, names: list[bytes], fd: int, info: os.stat_result) -> None:
+        found = self._find_coded(request, names, info) if self._precompressed else None
+        if found is None:
+            self._send(request, names[-1], fd, info, "")
             return
-        if request.method == "HEAD":
-            request.send_reply(200, b"", [*file.fields, ("Content-Length", str(file.size))])
-        else:
+        fd, info, coding = found
+        try:
+            self._send(request, names[-1], fd, info, coding)
+        finally:
+            os.close(fd)
+
+    def _find_coded(
+        self, request: Request, names: list[bytes], info: os.stat_result
+    ) -> tuple[int, os.stat_result, str] | None:
+        """Open the file that the client likes best of those that have the same content as the one at ``names``."""
+        *folder, name = names
+        for coding in acceptable(request.headers.get_all("accept-encoding"), _CODED):
+            try:
+                fd = self._folder.open([*folder, name + _ENDS[coding]])
+            except OSError:
+                continue  # whatever the reason: the file itself is there
+            found = os.fstat(fd)
+            if stat.S_ISREG(found.st_mode) and found.st_mtime_ns >= info.st_mtime_ns:
+                return fd, found, coding
+            os.close(fd)
+        return None
+
+    def _send(self, request: Request, name: bytes, fd: int, info: os.stat_result, coding: str) -> None:
+        now = time.time()
+        file = self._representations.get(info, self._types.of(name), now, coding=coding)
+        asked = collect(request.headers)
+        if not asked or not answer_asked(request, file, fd, asked, now):
             send_stretch(request, 200, fd, (0, file.size), file.fields)
 
     def _send_listing(self, request: Request, names: list[bytes], fd: int) -> None:

@@ -38,6 +38,7 @@ def answer_asked(
         and request.method == "GET"
         and range_fits(asked, file.etag, file.modified, now)
         and (ranges := select_ranges(asked["range"], file.size)) is not None
+        and (len(ranges) < 2 or not file.coding)  # a Content-Encoding would be said of the multipart body
     ):
         _send_ranges(request, file, fd, ranges)
     else:
