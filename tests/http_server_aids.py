@@ -24,6 +24,7 @@ from evkit.core.base import EventBase
 from evkit.core.clock import Clock
 from evkit.core.config import EventConfig
 from evkit.core.flags import BASE_IGNORE_ENV, COUNT_ADDED, EVLOOP_NONBLOCK, EVLOOP_ONCE
+from evkit.http.certificates import Certificates
 from evkit.http.errors import BadRequest
 from evkit.http.message import Request
 from evkit.http.server import Server
@@ -344,7 +345,7 @@ def served(
     set_up: Callable[[Server], object],
     engine: str = "native",
     *,
-    tls: ssl.SSLContext | None = None,
+    tls: Certificates | ssl.SSLContext | None = None,
     **options: Any,
 ) -> Iterator[Served]:
     """Run a server in a thread of its own, for peers that block. ``log`` gets (method, target, status)."""

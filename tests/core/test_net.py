@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from evkit.core.net import (
     Address,
+    begin_connecting,
     bound_datagram_socket,
     bound_socket,
     close_bound_socket,
@@ -24,6 +25,7 @@ from evkit.core.net import (
     passive_addresses,
     set_deferred_accept,
     set_keepalive,
+    with_scope,
 )
 
 PORTS = st.integers(0, 65535)
@@ -183,6 +185,45 @@ class TestPassive:
     def test_no_such_port(self, port: int) -> None:
         with pytest.raises(ValueError, match="expected a port"):
             passive_addresses("", port)
+
+
+@needs_ipv6
+class TestScope:
+    def test_is_a_number_beside_the_host(self) -> None:
+        number, name = socket.if_nameindex()[0]
+        for scope in (name, str(number)):
+            assert with_scope((f"fe80::1%{scope}", 9)) == ("fe80::1", 9, 0, number)
+            assert with_scope((f"fe80::1%{scope}", 9, 7, 0)) == ("fe80::1", 9, 7, number)
+            assert with_scope((f"fe80::1%{scope}", 9, 7, 5)) == ("fe80::1", 9, 7, 5)
+
+    @pytest.mark.parametrize(
+        "address", [("fe80::1", 9), ("127.0.0.1", 9), ("", 9), "/a%b", b"/a%b", ("::1", 9, 0, 3)]
+    )
+    def test_other_addresses_stay(self, address: Address) -> None:
+        assert with_scope(address) is address
+
+    def test_that_there_is_not(self) -> None:
+        with pytest.raises(OSError, match="interface"):
+            with_scope(("fe80::1%nothere", 9))
+
+    def test_holds_where_a_socket_uses_it(self, open_descriptors: None) -> None:
+        """Nobody has the address; without its scope the system would not even look: ``EINVAL``."""
+        _, name = socket.if_nameindex()[0]
+        address = (f"fe80::dead%{name}", 9)
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(socket.AF_INET6, kind) as sock:
+                sock.setblocking(False)
+                assert begin_connecting(sock, address) != errno.EINVAL
+        for make in (bound_socket, bound_datagram_socket):
+            with pytest.raises(OSError, match=re.escape(os.strerror(errno.EADDRNOTAVAIL))):
+                make(address)
+
+    def test_is_written_as_its_name(self) -> None:
+        number, name = socket.if_nameindex()[0]
+        assert format_address(("fe80::1", 9, 0, number)) == f"[fe80::1%{name}]:9"
+        assert format_address(("fe80::1", 9, 0, 0)) == "[fe80::1]:9"
+        assert format_address(("fe80::1%x", 9, 0, number)) == "[fe80::1%x]:9"
+        assert format_address(("fe80::1", 9, 0, 999_999)) == "[fe80::1%999999]:9"
 
 
 class TestBoundSocket:

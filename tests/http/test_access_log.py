@@ -132,6 +132,19 @@ def test_a_reply_that_was_cut_off_is_a_line(written: Written) -> None:
         assert written.lines() == ['GET / 200 3 true "-" "-"']
 
 
+def test_a_request_without_any_reply_is_a_line(written: Written) -> None:
+    with Site() as site, AccessLog(site.base, written, ASKED) as log:
+        log.watch(site.server)
+        later = Later()
+        site.server.set_gencb(later)
+        client = site.client()
+        client.send(get("/left"))
+        client.reset()
+        site.settle()
+        log.flush()
+        assert written.lines() == ['GET /left - - true "-" "-"']
+
+
 def test_one_client_too_many_is_a_line(written: Written) -> None:
     with Site(max_connections=0) as site, AccessLog(site.base, written, "{status} {reason}") as log:
         log.watch(site.server)

@@ -19,7 +19,7 @@ def test_a_client_that_leaves_early_is_forgotten(engine: str, sent: bytes, how: 
         client.send(sent)
         getattr(client, how)()
         site.connected(0)
-        assert site.completed == []
+        assert site.completed == ([("/", 0)] if sent.startswith(b"POST") else [])
         site.serves()
 
 
@@ -171,7 +171,7 @@ def test_a_reply_that_its_client_has_cut_off_is_reported_once(ended: bool) -> No
         assert len(seen) == 1
 
 
-def test_a_request_that_is_left_without_any_answer_is_not_reported() -> None:
+def test_a_request_that_is_left_without_any_answer_is_reported_without_a_status() -> None:
     with Site() as site:
         later = Later()
         site.server.set_gencb(later)
@@ -179,7 +179,7 @@ def test_a_request_that_is_left_without_any_answer_is_not_reported() -> None:
         client.send(get())
         client.reset()
         site.settle()
-        assert (site.completed, later.closed) == ([], later.requests)
+        assert (site.completed, later.closed) == ([("/", 0)], later.requests)
         assert later.requests[0].aborted
 
 

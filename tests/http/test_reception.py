@@ -1,6 +1,7 @@
 """How clients come in: over TLS, over unix sockets, a few of each address, by a program's own buffered connection."""
 
 import http.client
+import shutil
 import socket
 import ssl
 import stat
@@ -10,6 +11,7 @@ import pytest
 
 from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
 from evkit import EventBase, SocketBufferEvent
+from evkit.http.certificates import Certificates as ServerCertificates
 from evkit.http.message import Request
 from evkit.http.patience import Timeouts
 from evkit.http.server import Server
@@ -71,6 +73,28 @@ class TestTLS:
             client.request("GET", "/who")
             assert client.getresponse().status == 200
             client.close()
+
+    def test_certificates_that_are_loaded_anew(self, certificates: Certificates, tmp_path: Path) -> None:
+        def cert_of(port: int) -> bytes:
+            context = ssl.create_default_context(cafile=certificates.path("ca"))
+            with (
+                socket.create_connection(("127.0.0.1", port), timeout=20) as sock,
+                context.wrap_socket(sock, server_hostname="localhost") as client,
+            ):
+                shown = client.getpeercert(binary_form=True)
+                assert shown is not None
+                return shown
+
+        file = tmp_path / "cert.pem"
+        shutil.copy(certificates.path("server"), file)
+        certificates.signed("server-2", "localhost", "DNS:localhost")
+        ours = ServerCertificates(str(file))
+        with served(application, tls=ours) as site:
+            first = cert_of(site.address[1])
+            shutil.copy(certificates.path("server-2"), file)
+            assert cert_of(site.address[1]) == first
+            ours.reload()
+            assert cert_of(site.address[1]) != first
 
     def test_what_is_no_handshake_costs_its_own_connection_only(self, certificates: Certificates) -> None:
         with served(application, tls=certificates.server()) as site:

@@ -193,7 +193,7 @@ class TestOnRequest:
             client = site.client()
             client.send(get())
             assert client.rest() == b""
-            assert site.completed == []
+            assert site.completed == [("/", 0)]
             site.connected(0)
 
 

@@ -22,7 +22,7 @@ from evkit.core.buffer.segments import Readable
 from evkit.core.datagram_queue import SendQueue
 from evkit.core.flags import EV_PERSIST, EV_WRITE
 from evkit.core.log import LOG_DEBUG, log
-from evkit.core.net import Address, family_of
+from evkit.core.net import Address, family_of, with_scope
 from evkit.errors import During, TransportError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class DatagramOutput:
             if address is None:
                 self._send_to_peer(data)
             else:
-                self.socket.sendto(data, address)
+                self.socket.sendto(data, with_scope(address))
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:

@@ -19,6 +19,7 @@ Address = tuple[str, int] | tuple[str, int, int, int] | str | bytes
 CONNECT_GOES_ON: Final = (0, EINPROGRESS, EINTR)
 """Answers of ``connect`` that are no failure: a signal that interrupts it does not stop it (POSIX)."""
 _MAX_PORT: Final = 65535
+_WITH_SCOPE: Final = 4  # items of an address
 _RANDOM_PORTS: Final = 16
 """Random ports that are tried before the system chooses one."""
 _FIRST_PORT: Final = 1024
@@ -74,6 +75,26 @@ def _check_path(path: str | bytes) -> None:
 def _check_port(port: int) -> None:
     if type(port) is not int or not 0 <= port <= _MAX_PORT:
         raise ValueError(f"expected a port from 0 to {_MAX_PORT}, got {port!r}")
+
+
+def with_scope(address: Address) -> Address:
+    """Return what the system wants in place of ``("fe80::1%eth0", port)``: the scope as a number, and not in the host.
+
+    Python's sockets look the scope up and then use that of the tuple, which is none.
+
+    Args:
+        address: Numeric, or a path, which is returned as it is.
+
+    Raises:
+        OSError: There is no such scope.
+
+    Source: ``evutil_parse_sockaddr_port``, RFC 4007 §11.
+    """
+    if isinstance(address, str | bytes) or "%" not in address[0]:
+        return address
+    host, _, zone = address[0].partition("%")
+    flow, scope = address[2:] or (0, 0)
+    return host, address[1], flow, scope or (int(zone) if zone.isdecimal() else socket.if_nametoindex(zone))
 
 
 class Resolver(Protocol):
@@ -171,16 +192,25 @@ def parse_sockaddr_port(text: str, default_port: int | None = None) -> tuple[str
 
 
 def format_address(address: object) -> str:
-    """Write what ``accept`` or ``getsockname`` returned: ``127.0.0.1:80``, ``[::1]:80``, ``unix:/path``.
+    """Write what ``accept`` or ``getsockname`` returned: ``127.0.0.1:80``, ``[fe80::1%eth0]:80``, ``unix:/path``.
 
     The NUL before an abstract name becomes ``@``, as everywhere in Linux. A family that evkit does not know is written
     as far as that goes.
     """
     if isinstance(address, tuple):
         host, port = str(address[0]), address[1]
+        if len(address) == _WITH_SCOPE and address[3] and "%" not in host:
+            host = f"{host}%{_interface(address[3])}"
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     path = address.decode("utf-8", "surrogateescape") if isinstance(address, bytes) else str(address)
     return f"unix:@{path[1:]}" if path.startswith("\0") else f"unix:{path}"
+
+
+def _interface(number: int) -> str:
+    try:
+        return socket.if_indextoname(number)
+    except (OSError, OverflowError):
+        return str(number)  # it is gone, or is none of this machine
 
 
 def stream_socket(family: int) -> socket.socket:
@@ -207,7 +237,7 @@ def begin_connecting(sock: socket.socket, address: Address) -> int:
         OSError: The path is too long, or there is no such scope.
     """
     try:
-        return sock.connect_ex(address)
+        return sock.connect_ex(with_scope(address))
     except (OverflowError, TypeError) as error:
         raise _not_for(sock, address, error) from error
 
@@ -281,7 +311,7 @@ def bind_socket(sock: socket.socket, address: Address, mode: int | None = None) 
         if isinstance(address, str | bytes):
             bind_unix(sock, address, mode)
         else:
-            sock.bind(address)
+            sock.bind(with_scope(address))
     except (OverflowError, TypeError) as error:
         raise _not_for(sock, address, error) from error
     except OSError as error:
@@ -327,7 +357,7 @@ def connected_datagram_socket(address: Address, *, random_port: bool = False) ->
     try:
         if random_port and family != socket.AF_UNIX:
             _bind_random_port(sock)
-        sock.connect(address)
+        sock.connect(with_scope(address))
     except BaseException:
         sock.close()
         raise

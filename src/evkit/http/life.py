@@ -129,8 +129,7 @@ class ConnectionLife:
         if request is None:
             return
         request.aborted = True
-        if request.status:
-            self._service.report(request)
+        self._service.report(request)
         request.connection = None
         if request.on_close is not None:
             try:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from errno import EADDRNOTAVAIL, EAFNOSUPPORT
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from evkit.core import EV_READ, BufferEvent, EventBase, Listener, SocketBufferEvent
 from evkit.core.net import Address, bound_socket, format_address, passive_addresses
@@ -24,6 +24,10 @@ from evkit.http.service import Service
 if TYPE_CHECKING:
     import ssl
 
+    from evkit.http.certificates import Certificates
+
+    TLS = ssl.SSLContext | Certificates
+
 Admit = Callable[[BufferEvent, str, str], object]
 """``admit(bev, peer, proxy)`` serves HTTP to ``peer``, for which ``proxy`` may be speaking: who is connected here."""
 MakeBufferEvent = Callable[[EventBase, socket.socket], BufferEvent]
@@ -37,12 +41,21 @@ class Entrance(NamedTuple):
     """How clients come in by a listener.
 
     Attributes:
-        context: For TLS; ``None``: none.
+        tls: For TLS; ``None``: none.
         proxied: Whether a PROXY header comes first.
     """
 
-    context: "ssl.SSLContext | None" = None
+    tls: "TLS | None" = None
     proxied: bool = False
+
+    @property
+    def context(self) -> "ssl.SSLContext | None":
+        """What the next connection gets; certificates may have been loaded anew."""
+        tls: Any = self.tls
+        context: ssl.SSLContext | None = getattr(
+            tls, "context", tls
+        )  # Certificates have one, a context is one
+        return context
 
 
 class Reception:
@@ -151,11 +164,11 @@ class Reception:
     ) -> None:
         peer = format_address(address)
         if self.most is not None and self._count() + len(self.arrivals) >= self.most:
-            self._turn_away(sock, peer, _FULL, secure=entrance.context is not None)
+            self._turn_away(sock, peer, _FULL, secure=entrance.tls is not None)
         elif entrance.proxied:
             self._await_header(sock, entrance, peer)
         elif self._crowd is not None and not self._crowd.enter(peer):
-            self._turn_away(sock, peer, _CROWDED, secure=entrance.context is not None)
+            self._turn_away(sock, peer, _CROWDED, secure=entrance.tls is not None)
         else:
             try:
                 bev = self._connect(sock)

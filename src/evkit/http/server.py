@@ -24,7 +24,7 @@ from evkit.http.service import Service
 from evkit.http.site import Site
 
 if TYPE_CHECKING:
-    import ssl
+    from evkit.http.reception import TLS
 
 DEFAULT_MAX_BODY: Final = 1 << 20
 """Bytes; nginx's default."""
@@ -170,7 +170,7 @@ class Server(Site):
 
     @property
     def on_complete(self) -> Callable[[Request], object] | None:
-        """``on_complete(request)`` after each reply, also one that its client has cut off: for an access log."""
+        """``on_complete(request)`` when a request is over: answered, cut off, or left without an answer (status 0)."""
         return self._service.on_complete
 
     @on_complete.setter
@@ -221,7 +221,7 @@ class Server(Site):
         host: str,
         port: int,
         *,
-        tls: "ssl.SSLContext | None" = None,
+        tls: "TLS | None" = None,
         proxy_protocol: bool = False,
         reuseable_port: bool = False,
     ) -> Listener:
@@ -230,7 +230,7 @@ class Server(Site):
         Args:
             host: An address, or a name that is looked up now; all its addresses are bound. Empty: all addresses.
             port: 0: any free one, the same for all addresses; see ``listener.address``.
-            tls: The context of a server, for HTTPS; what it says counts for connections that come from now on.
+            tls: For HTTPS: `Certificates`, which may be loaded anew, or the ``ssl.SSLContext`` of a server.
             proxy_protocol: Connections begin with a PROXY header, of version 1 or 2, from one of the server's
                 ``proxies``; others are closed.
             reuseable_port: Share the port with other processes, among which the system deals out clients.
@@ -251,7 +251,7 @@ class Server(Site):
         path: str,
         *,
         mode: int | None = None,
-        tls: "ssl.SSLContext | None" = None,
+        tls: "TLS | None" = None,
         proxy_protocol: bool = False,
     ) -> Listener:
         """Listen on a unix socket; its file is removed with the listener.
@@ -268,7 +268,7 @@ class Server(Site):
         return self._reception.accept(bound_socket(path, mode=mode), Entrance(tls, proxy_protocol))
 
     def accept(
-        self, sock: socket.socket, *, tls: "ssl.SSLContext | None" = None, proxy_protocol: bool = False
+        self, sock: socket.socket, *, tls: "TLS | None" = None, proxy_protocol: bool = False
     ) -> Listener:
         """Accept connections on a bound socket, which the server owns from now on.
 

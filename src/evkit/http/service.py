@@ -34,7 +34,7 @@ class Service:
         date: The ``Date`` line.
         make_engine: Makes the parser of a connection.
         on_request: ``on_request(request)`` may answer before any handler is asked.
-        on_complete: ``on_complete(request)`` hears of each request that is over and was answered, if only in part.
+        on_complete: ``on_complete(request)`` hears of each request that is over; status 0: nobody has answered it.
         on_refused: ``on_refused(peer, error)`` hears of what was refused.
         make_error_page: ``make_error_page(status, message)`` returns the page for an error, and its content type.
         forget: Called as ``forget(connection)`` when one has ended.
