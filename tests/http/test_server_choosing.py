@@ -2,6 +2,7 @@
 
 import pytest
 
+from evkit.errors import LocalProtocolError
 from evkit.http.message import Request
 from evkit.http.routes import Handler
 from http_handlers import echo
@@ -232,3 +233,41 @@ class TestErrorPage:
             reply = site.client().ask(get())
             assert (reply.status, reply.body) == (404, b"404 Not Found\n")
             assert [type(exception) for exception in site.take_escaped()] == [ZeroDivisionError]
+
+
+@both_engines
+class TestDefaultContentType:
+    def test_of_replies_with_a_body(self, engine: str) -> None:
+        def pieces(asked: Request) -> None:
+            asked.send_reply_start(200)
+            asked.send_reply_chunk(b"a")
+            asked.send_reply_end()
+
+        with Site(engine) as site:
+            server = site.server
+            server.default_content_type = "text/plain"
+            server.set_cb("/", say("hello"))
+            server.set_cb(
+                "/own", lambda asked: asked.send_reply(200, b"{}", {"content-type": "application/json"})
+            )
+            server.set_cb("/none", lambda asked: asked.send_reply(204))
+            server.set_cb("/empty", lambda asked: asked.send_reply(200))
+            server.set_cb("/pieces", pieces)
+            client = site.client()
+            expected = {
+                "/": "text/plain",
+                "/own": "application/json",
+                "/none": None,
+                "/empty": None,
+                "/pieces": "text/plain",
+                "/nowhere": "text/plain; charset=utf-8",
+            }
+            for target, content_type in expected.items():
+                assert client.ask(get(target)).get("content-type") == content_type, target
+            assert client.ask(request("HEAD", "/"), "HEAD").get("content-type") == "text/plain"
+            server.default_content_type = None
+            assert client.ask(get()).get("content-type") is None
+
+    def test_that_is_none(self, engine: str) -> None:
+        with Site(engine) as site, pytest.raises(LocalProtocolError):
+            site.server.default_content_type = "a\r\nb: c"

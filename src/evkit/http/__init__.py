@@ -19,6 +19,7 @@ from evkit.http.parser import Limits, engines, make_engine
 from evkit.http.patience import Timeouts
 from evkit.http.routes import Handler
 from evkit.http.server import Server
+from evkit.http.site import Site
 from evkit.http.static import StaticFiles
 from evkit.http.threaded import allow_threads, in_threads
 from evkit.http.uri import Uri, parse_query, uri_decode, uri_encode
@@ -51,6 +52,7 @@ __all__ = [
     "Proxies",
     "Request",
     "Server",
+    "Site",
     "StaticFiles",
     "Timeouts",
     "Uri",

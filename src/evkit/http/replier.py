@@ -19,6 +19,7 @@ from evkit.http.reply import (
     Framing,
     Pairs,
     frame,
+    has_body,
     interim,
     last_chunk,
     plain_head,
@@ -139,6 +140,8 @@ class Replier:
         assert request is not None
         size = len(body)
         pairs = fields if type(fields) is list else as_pairs(fields)
+        if size and self._service.default_content_type is not None:
+            pairs = self._typed(pairs)
         if type(body) is bytes and exchange.persists and exchange.body is None:
             head = plain_head(request, status, self._date.get(), pairs, size)
             if head is not None:
@@ -163,6 +166,12 @@ class Replier:
         exchange.finish(keep_alive=framing.keep_alive)
         self._reader.finished(request)
 
+    def _typed(self, pairs: Pairs) -> Pairs:
+        default = self._service.default_content_type
+        if default is None or any(name.lower() == "content-type" for name, _ in pairs):
+            return pairs
+        return [*pairs, ("Content-Type", default)]
+
     def _frame(self, request: Request, status: int, pairs: Pairs, size: int) -> Framing:
         exchange = self._exchange
         keep_alive = request.keep_alive and exchange.persists and exchange.body is None
@@ -174,7 +183,10 @@ class Replier:
         """Send the head of a reply that comes in pieces."""
         request = self._exchange.request
         assert request is not None
-        framing = self._frame(request, status, as_pairs(fields), UNKNOWN_LENGTH)
+        pairs = as_pairs(fields)
+        if self._service.default_content_type is not None and has_body("GET", status):
+            pairs = self._typed(pairs)
+        framing = self._frame(request, status, pairs, UNKNOWN_LENGTH)
         self._pieces = PiecewiseReply(framing, self._bev.output)
 
     def send_piece(self, data: bytes | Buffer, drained: Callable[[], object] | None) -> None:

@@ -13,6 +13,7 @@ from evkit.core.net import bound_socket
 from evkit.http.connection import ServerConnection
 from evkit.http.crowd import Crowd
 from evkit.http.errors import BadRequest
+from evkit.http.fields import encode_line
 from evkit.http.forwarded import Proxies
 from evkit.http.life import ConnectionLife
 from evkit.http.message import Body, Request
@@ -202,6 +203,20 @@ class Server(Site):
     def max_connections(self, most: int | None) -> None:
         _check_count("max_connections", most, 0)
         self._reception.most = most
+
+    @property
+    def default_content_type(self) -> str | None:
+        """The ``Content-Type`` of replies with a body that tell none; ``None``, the default: they go without.
+
+        Source: ``evhttp_set_default_content_type``, whose default, HTML in ISO-8859-1, is what no page is any more.
+        """
+        return self._service.default_content_type
+
+    @default_content_type.setter
+    def default_content_type(self, content_type: str | None) -> None:
+        if content_type is not None:
+            encode_line("Content-Type", content_type)
+        self._service.default_content_type = content_type
 
     @property
     def make_bufferevent(self) -> MakeBufferEvent | None:

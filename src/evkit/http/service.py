@@ -36,6 +36,7 @@ class Service:
         on_request: ``on_request(request)`` may answer before any handler is asked.
         on_complete: ``on_complete(request)`` hears of each request that is over; status 0: nobody has answered it.
         on_refused: ``on_refused(peer, error)`` hears of what was refused.
+        default_content_type: Of replies with a body that tell none; ``None``: they go without.
         make_error_page: ``make_error_page(status, message)`` returns the page for an error, and its content type.
         forget: Called as ``forget(connection)`` when one has ended.
 
@@ -47,6 +48,7 @@ class Service:
     __slots__ = (
         "_base",
         "date",
+        "default_content_type",
         "find",
         "forget",
         "make_engine",
@@ -81,6 +83,7 @@ class Service:
         self.make_engine: Callable[[], Engine] = partial(make_engine, engine, limits, Request)
         self.make_engine()  # a wrong name is an error now and not with the first client
         self.on_request: Callable[[Request], object] | None = None
+        self.default_content_type: str | None = None
         self.make_error_page: Callable[[int, str], tuple[Body, str]] | None = None
         self.on_complete: Callable[[Request], object] | None = None
         self.on_refused: Callable[[str, BadRequest], object] | None = None
