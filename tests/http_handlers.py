@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 
 from evkit.core import Buffer, BufferEvent, EventBase
 from evkit.http.connection import ServerConnection
+from evkit.http.door import Body
 from evkit.http.fields import Fields
-from evkit.http.message import Body, Request
+from evkit.http.message import Request
 from evkit.http.reply import plain_page
 from http_server_aids import Site
 

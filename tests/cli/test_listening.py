@@ -5,12 +5,14 @@ import os
 import resource
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
 
+from evkit.cli import listening
 from evkit.cli.errors import Failure
-from evkit.cli.listening import explain, listen, raise_file_limit, url
+from evkit.cli.listening import SharedSockets, explain, listen, raise_file_limit, url
 from evkit.cli.values import Bind
 from evkit.core import EventBase
 from evkit.http import Server
@@ -91,6 +93,106 @@ def test_what_can_be_no_name_is_an_error_and_no_traceback(server: Server, host: 
 def test_a_path_that_is_too_long(server: Server, tmp_path: Path) -> None:
     with pytest.raises(Failure, match="path too long"):
         listen(server, [str(tmp_path / ("x" * 200))])
+
+
+# Sockets for several processes
+
+
+def port_of(sock: socket.socket) -> int:
+    port: int = sock.getsockname()[1]
+    return port
+
+
+def test_each_process_has_sockets_of_its_own(open_descriptors: None) -> None:
+    shared = SharedSockets([("127.0.0.1", 0), ("127.0.0.1", 0)], 3)
+    with closing(shared):
+        sets = shared._sets
+        assert len({sock.fileno() for sockets in sets for sock in sockets}) == 6
+        ports = [[port_of(sock) for sock in sockets] for sockets in sets]
+        assert ports[0] == ports[1] == ports[2]
+        assert shared.addresses == [f"127.0.0.1:{port}" for port in ports[0]]
+
+
+def test_the_system_spreads_connections_over_them(open_descriptors: None) -> None:
+    shared = SharedSockets([("127.0.0.1", 0)], 2)
+    with closing(shared), ExitStack() as stack:
+        sockets = [sockets[0] for sockets in shared._sets]
+        for sock in sockets:
+            sock.listen(100)
+        for _ in range(64):
+            stack.enter_context(socket.create_connection(sockets[0].getsockname()))
+        counts = [0, 0]
+        for number, sock in enumerate(sockets):
+            with suppress(BlockingIOError):
+                while True:
+                    sock.accept()[0].close()
+                    counts[number] += 1
+        assert sum(counts) == 64
+        assert min(counts) > 0
+
+
+def test_a_host_with_several_addresses_has_one_port(open_descriptors: None) -> None:
+    shared = SharedSockets([("", 0)], 2)
+    with closing(shared):
+        assert len({port_of(sock) for sockets in shared._sets for sock in sockets}) == 1
+
+
+def test_a_unix_socket_is_one_for_all(tmp_path: Path, open_descriptors: None) -> None:
+    path = tmp_path / "s"
+    shared = SharedSockets([str(path)], 2)
+    assert shared.addresses == [f"unix:{path}"]
+    (first,), (second,) = shared._sets
+    assert first is second
+    shared.stop_listening()
+    assert path.exists()
+    shared.close()
+    assert not path.exists()
+
+
+def test_a_process_does_not_care_for_the_files(tmp_path: Path) -> None:
+    """To try whether somebody listens would be a connection that nobody wants."""
+    path = tmp_path / "s"
+    shared = SharedSockets([str(path)], 2)
+    with shared.take(1)[0] as sock:
+        shared.close()
+        assert path.exists()
+        with pytest.raises(BlockingIOError):
+            sock.accept()
+
+
+def test_a_process_takes_its_sockets_and_no_others(open_descriptors: None) -> None:
+    shared = SharedSockets([("127.0.0.1", 0)], 3)
+    others = [shared._sets[0][0], shared._sets[2][0]]
+    (sock,) = shared.take(1)
+    assert [other.fileno() for other in others] == [-1, -1]
+    shared.close()
+    assert sock.fileno() != -1
+    sock.close()
+
+
+def test_a_port_that_somebody_else_shares_is_in_use() -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, True)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = port_of(taken)
+        with pytest.raises(Failure, match=f"127.0.0.1:{port} is in use"):
+            SharedSockets([("127.0.0.1", port)], 2)
+
+
+def test_if_one_can_not_be_had_none_is_bound(tmp_path: Path, open_descriptors: None) -> None:
+    path = tmp_path / "s"
+    with pytest.raises(Failure, match="is no address of this machine"):
+        SharedSockets([str(path), ("127.0.0.1", 0), ("192.0.2.1", 0)], 2)
+    assert not path.exists()
+
+
+def test_where_the_system_does_not_spread_connections_a_port_has_one_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "_BALANCES", False)
+    with closing(SharedSockets([("127.0.0.1", 0)], 2)) as shared:
+        assert shared._sets[0] == shared._sets[1]
 
 
 def test_urls() -> None:

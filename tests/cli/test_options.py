@@ -4,7 +4,8 @@ from argparse import Namespace
 
 import pytest
 
-from evkit.cli.options import add_options, config, grace, limits, timeouts
+from evkit.cli.crew import Crew
+from evkit.cli.options import add_options, config, crew, grace, limits, timeouts
 from evkit.cli.parser import Parser
 from evkit.core import EventBase, supported_methods
 from evkit.http import Limits, Server, Timeouts
@@ -84,6 +85,14 @@ def test_the_access_log_may_leave_out_its_file(argv: list[str], path: str | None
     assert parse(*argv).access_log == path
 
 
+def test_workers() -> None:
+    assert crew(parse()) is None
+    assert crew(parse("--workers=1")) is None
+    assert crew(parse("--workers=3")) == Crew(3)
+    arguments = parse("--max-requests=50", "--max-requests-jitter=7", "--max-worker-age=60")
+    assert crew(arguments) == Crew(1, max_requests=50, jitter=7, max_age=60)
+
+
 def test_help_tells_every_default(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,5 +109,5 @@ def test_help_tells_every_default(
         "exit status is 0",
     ):
         assert words in text
-    for group in ("what to serve, and where", "limits", "time-outs", "log"):
+    for group in ("what to serve, and where", "workers", "limits", "time-outs", "log"):
         assert f"\n{group}" in text

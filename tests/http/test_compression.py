@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from evkit.core import Buffer, EventBase
 from evkit.errors import LocalProtocolError
 from evkit.http.compression import compressed
+from evkit.http.door import Body
 from evkit.http.fields import Fields
-from evkit.http.message import Body, Request
+from evkit.http.message import Request
 from evkit.http.static import StaticFiles
 from evkit.http.threaded import in_threads
 from http_handlers import MIB, Door, Later, only

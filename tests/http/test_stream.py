@@ -6,7 +6,8 @@ import pytest
 
 from evkit.core import Buffer
 from evkit.errors import LocalProtocolError
-from evkit.http.message import Body, Request
+from evkit.http.door import Body
+from evkit.http.message import Request
 from http_handlers import MIB
 from http_server_aids import Site, both_engines, get, request
 

@@ -1,162 +1,109 @@
-"""The access log: one line per reply, in Common Log Format with the milliseconds that it took at the end.
+"""The access log of ``evkit serve``: where it goes, what its lines look like, and that it can be rotated.
 
-    192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.1" 200 2326 0.184
-
-`line` decides what a line looks like; `AccessLog` gathers lines and writes them when the loop has nothing better to
-do. Knows the server by its hooks alone.
-
-Source: Apache's mod_log_config, "Common Log Format".
+Lines are made by `evkit.http.access_log` and written by `evkit.http.log_file`; here options become these two.
 """
 
 import os
-import re
-import time
-from collections.abc import Callable
+import signal
+import sys
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from evkit import EventBase, Watcher
+from evkit import Event, EventBase
+from evkit.cli.errors import USAGE, Failure
 from evkit.cli.terminal import say
-from evkit.http import BadRequest, Request, Server
+from evkit.http.access_log import AccessLog
+from evkit.http.log_file import LogFile
+from evkit.http.log_format import LogFormat
 
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_UNSAFE: Final = re.compile(rb"[^ !#-\[\]-~]")
-"""All but visible ASCII and the space; of that, ``"`` and the backslash. nginx escapes the same."""
-_FLUSH_AT: Final = 65536
-"""Characters to gather, at most, however busy the loop is."""
-
-
-def escape(text: str) -> str:
-    """Make ``text`` safe between quotes: no line of the log can be forged by what a client sends."""
-    raw = text.encode("utf-8", "surrogateescape")
-    return _UNSAFE.sub(lambda match: b"\\x%02X" % match[0][0], raw).decode("ascii")
+STDOUT: Final = "-"
+"""The name of standard output."""
+DEFAULT_FORMAT: Final = "timed"
+_STDOUT_FD: Final = 1
 
 
-def stamp(seconds: float) -> str:
-    """Write a time, in seconds since the epoch, as ``10/Oct/2000:13:55:36 -0700``, in this machine's zone.
+def log_format(text: str) -> LogFormat:
+    """Read a format, or the name of one.
 
-    ``strftime`` would write the month in the language that a served module may have chosen.
+    Raises:
+        ArgumentTypeError: It is none.
     """
-    local = time.localtime(seconds)
-    minutes = abs(local.tm_gmtoff) // 60
-    sign = "-" if local.tm_gmtoff < 0 else "+"
-    return (
-        f"{local.tm_mday:02}/{_MONTHS[local.tm_mon - 1]}/{local.tm_year}:"
-        f"{local.tm_hour:02}:{local.tm_min:02}:{local.tm_sec:02} {sign}{minutes // 60:02}{minutes % 60:02}"
-    )
+    try:
+        return LogFormat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
-def host_of(peer: str) -> str:
-    """Return a client's address without its port: ``"192.0.2.1"``, ``"::1"``, ``"unix:"``."""
-    if peer.startswith("unix:"):
-        return "unix:"  # a path may follow, which the client has chosen
-    return peer.rpartition(":")[0].strip("[]") or "-"
+def check(arguments: Namespace) -> None:
+    """Refuse options that would not do what they seem to.
+
+    ``--access-log app:handler`` would log to a file of that name, and show the current folder.
+
+    Raises:
+        Failure: These are such.
+    """
+    taken: str | None = arguments.access_log
+    if taken is None:
+        if arguments.access_log_format is not None:
+            raise Failure("--access-log-format needs --access-log", status=USAGE)
+        return
+    if arguments.target is not None:
+        return
+    if os.path.isdir(taken) or (":" in taken and os.sep not in taken):
+        raise Failure(
+            f"--access-log has taken {taken!r} for its file; "
+            f"write --access-log=- {taken}, or name what to serve before the option",
+            status=USAGE,
+        )
 
 
-def line(peer: str, when: str, request: str, status: int, size: int, took: float | None) -> str:
-    """Write one line, without its end.
+@contextmanager
+def opened(base: EventBase, arguments: Namespace, *, rotates: bool) -> Iterator[AccessLog | None]:
+    """Open the log that the options ask for; ``None``: they ask for none.
 
     Args:
-        peer: The client's address with its port.
-        when: See `stamp`.
-        request: Method, target and version as sent; empty if it never became a request.
-        status: Of the reply.
-        size: Bytes of its body.
-        took: Seconds from the reading of the head to the end of the reply; ``None``: it never became a request.
+        base: The server's.
+        arguments: See `evkit.cli.options`.
+        rotates: Whether SIGHUP has a file opened anew.
+
+    Raises:
+        Failure: It can't be opened.
     """
-    duration = "-" if took is None else f"{took * 1000:.3f}"
-    return f'{host_of(peer)} - - [{when}] "{escape(request) or "-"}" {status} {size or "-"} {duration}'
+    path: str | None = arguments.access_log
+    if path is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        file = stack.enter_context(_open(path))
+        log = AccessLog(base, file.write, arguments.access_log_format or DEFAULT_FORMAT)
+        stack.enter_context(log)
+        if rotates and path != STDOUT:
+            stack.callback(_reopen_at_hup(base, log, file).free)
+        yield log
 
 
-class AccessLog:
-    """Writes a line for each reply of a server.
+def _reopen_at_hup(base: EventBase, log: AccessLog, file: LogFile) -> Event:
+    def reopen(event: Event, what: int) -> None:  # noqa: ARG001 - a callback
+        log.flush()  # what has happened before the signal belongs to the old file
+        file.reopen()
 
-    Args:
-        base: The server's event base.
-        write: Gets lines, with their ends. What it fails with is told once; those lines are lost.
-
-    Source: the hook ``on_complete`` of `Server`, in place of evhttp's ``evhttp_set_on_complete_cb`` per request.
-    """
-
-    __slots__ = (
-        "_base",
-        "_failed",
-        "_lines",
-        "_size",
-        "_stamp",
-        "_stamp_second",
-        "_watcher",
-        "_write",
-    )
-
-    def __init__(self, base: EventBase, write: Callable[[bytes], object]) -> None:
-        self._base = base
-        self._write = write
-        self._failed = False
-        self._lines: list[str] = []
-        self._size = 0
-        self._stamp = ""
-        self._stamp_second = -1
-        self._watcher: Watcher = base.prepare(self._on_prepare)
-
-    def __repr__(self) -> str:
-        return f"<AccessLog lines={len(self._lines)}>"
-
-    def watch(self, server: Server) -> None:
-        """Log what ``server`` answers from now on."""
-        server.on_complete = self._complete
-        server.on_refused = self._refused
-
-    def flush(self) -> None:
-        """Write what has been gathered."""
-        if not self._lines:
-            return
-        lines, self._lines, self._size = self._lines, [], 0
-        lines.append("")
-        try:
-            self._write("\n".join(lines).encode("ascii"))
-        except OSError as error:
-            if not self._failed:
-                say(
-                    f"evkit serve: writing the access log failed: {error.strerror}; lines are lost until it works again"
-                )
-            self._failed = True
-        else:
-            self._failed = False
-
-    def close(self) -> None:
-        """Write what has been gathered, and log nothing more."""
-        self._watcher.close()
-        self.flush()
-
-    def _complete(self, request: Request) -> None:
-        took = self._base.clock.monotonic() - request.started_at
-        what = f"{request.method} {request.target} HTTP/1.{request.version[1]}"
-        self._add(request.peer, what, request.status, request.reply_size, took)
-
-    def _refused(self, peer: str, error: BadRequest) -> None:
-        self._add(peer, "", error.status, 0, None)
-
-    def _add(self, peer: str, request: str, status: int, size: int, took: float | None) -> None:
-        second = int(self._base.gettimeofday_cached())
-        if second != self._stamp_second:
-            self._stamp_second, self._stamp = second, stamp(second)
-        text = line(peer, self._stamp, request, status, size, took)
-        self._lines.append(text)
-        self._size += len(text)
-        if self._size >= _FLUSH_AT:
-            self.flush()
-
-    def _on_prepare(self, watcher: Watcher, timeout: float | None) -> None:  # noqa: ARG002 - a callback
-        if timeout != 0:
-            self.flush()
+    event = base.signal(signal.SIGHUP, reopen)
+    event.add()
+    return event
 
 
-def file_writer(fd: int) -> Callable[[bytes], None]:
-    """Return a function that writes all of what it gets to a descriptor. It raises ``OSError``."""
+def _open(path: str) -> LogFile:
+    if path == STDOUT:
+        if sys.stdout is None:  # closed from the start: its number is the loop's by now
+            raise Failure("standard output is closed; name a file for the access log")
+        return LogFile(os.dup(_STDOUT_FD), tell=_tell)
+    try:
+        return LogFile(path, tell=_tell)
+    except OSError as error:
+        raise Failure(f"the access log {path!r} can't be opened: {error.strerror}") from error
 
-    def write(data: bytes) -> None:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(fd, left) :]
 
-    return write
+def _tell(text: str) -> None:
+    say(f"evkit serve: {text}")

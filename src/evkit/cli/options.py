@@ -9,6 +9,8 @@ from inspect import signature
 from typing import Final
 
 from evkit import BASE_IGNORE_ENV, EventConfig, supported_methods
+from evkit.cli.access_log import DEFAULT_FORMAT, STDOUT, log_format
+from evkit.cli.crew import AUTO, Crew, make_crew, requests, requests_from_zero, worker_count
 from evkit.cli.values import (
     NONE,
     bind,
@@ -20,10 +22,10 @@ from evkit.cli.values import (
     size_or_none,
 )
 from evkit.http import Limits, Server, Timeouts, engines
+from evkit.http.log_format import PRESETS
 
 DEFAULT_BIND: Final = ("127.0.0.1", 8080)
 """This machine alone: a folder is not shown to the network unless somebody says so."""
-STDOUT: Final = "-"
 
 _LIMITS: Final = {
     "target": "bytes of a request's target; more is 414",
@@ -32,7 +34,7 @@ _LIMITS: Final = {
 }
 _SERVER_LIMITS: Final = {
     "body": f"bytes of a request's body, or {NONE}; more is 413",
-    "connections": f"clients at once, or {NONE}; one more is told 503",
+    "connections": f"clients at once, of each worker, or {NONE}; one more is told 503",
 }
 _METAVARS: Final = {"fields": "NUMBER", "connections": "NUMBER"}
 _TIMEOUTS: Final = {
@@ -52,13 +54,17 @@ that takes a request (evkit.http.Request) and answers it.
 
 Ctrl-C and SIGTERM stop gracefully: replies under way are finished, within --timeout-grace, and the exit status is 0.
 A second signal stops at once; the status is 130 after Ctrl-C and 143 after SIGTERM then. It is 1 if something can't
-be served and 2 for a wrong option."""
+be served and 2 for a wrong option.
+
+With --workers a dead worker is replaced, and SIGHUP replaces all of them, one after the other, so that changed code is
+served without a request lost. If it can't be, the old workers go on. A new evkit or other options need a restart."""
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Tell ``parser`` all options of ``evkit serve``."""
     parser.epilog = EPILOG
     _add_what(parser)
+    _add_workers(parser)
     _add_limits(parser)
     _add_timeouts(parser)
     _add_log(parser)
@@ -90,6 +96,34 @@ def _add_what(parser: ArgumentParser) -> None:
     )
     group.add_argument(
         "--backend", choices=supported_methods(), help="what waits for sockets (default: the best that works)"
+    )
+
+
+def _add_workers(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("workers: processes that share the load")
+    group.add_argument(
+        "--workers",
+        type=worker_count,
+        metavar=f"NUMBER | {AUTO}",
+        help=f"how many; {AUTO}: as many as there are processors (default: 1, which is the process itself)",
+    )
+    group.add_argument(
+        "--max-requests",
+        type=requests,
+        metavar="NUMBER",
+        help="replace a worker after so many requests (default: never)",
+    )
+    group.add_argument(
+        "--max-requests-jitter",
+        type=requests_from_zero,
+        metavar="NUMBER",
+        help="by how many that differs at random, so that not all are replaced at once (default: a tenth)",
+    )
+    group.add_argument(
+        "--max-worker-age",
+        type=seconds,
+        metavar="SECONDS",
+        help="replace a worker after so many seconds (default: never)",
     )
 
 
@@ -144,8 +178,15 @@ def _add_log(parser: ArgumentParser) -> None:
         nargs="?",
         const=STDOUT,
         metavar="FILE",
-        help="append a line per reply to FILE, or write it to standard output where FILE is - or left out: "
-        "Common Log Format, with milliseconds at the end",
+        help="append a line per request to FILE, or write it to standard output where FILE is - or left out; "
+        "SIGHUP opens FILE anew",
+    )
+    group.add_argument(
+        "--access-log-format",
+        type=log_format,
+        metavar="FORMAT",
+        help=f"{', '.join(PRESETS)}, or a text with placeholders such as {{address}} and {{request[user-agent]}} "
+        f"(default: {DEFAULT_FORMAT}, which is common with milliseconds at the end)",
     )
     group.add_argument(
         "--traceback", action="store_true", help="show the traceback when MODULE fails to import"
@@ -166,6 +207,13 @@ def grace(arguments: Namespace) -> float | None:
     """Return the seconds that replies under way may take when the server is to stop; ``None``: as long as they take."""
     given: float | None = arguments.timeout_grace
     return given
+
+
+def crew(arguments: Namespace) -> Crew | None:
+    """Return what the options say of workers; ``None``: the process serves by itself."""
+    return make_crew(
+        arguments.workers, arguments.max_requests, arguments.max_requests_jitter, arguments.max_worker_age
+    )
 
 
 def config(arguments: Namespace) -> EventConfig:

@@ -1,28 +1,30 @@
 """``evkit serve``: a server on the addresses asked for, until a signal ends it.
 
 Puts together what the options name: a handler, a server, an access log. Why an address can't be had is told by
-`evkit.cli.listening`; how it ends, by `evkit.cli.stopping`.
+`evkit.cli.listening`; how it ends, by `evkit.cli.stopping`; what several processes do for each other, by
+`evkit.cli.workers`.
 """
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING
 
 from evkit import EventBase, EvkitError, __version__
-from evkit.cli import options
-from evkit.cli.access_log import AccessLog, file_writer
-from evkit.cli.errors import USAGE, Failure
-from evkit.cli.listening import listen, raise_file_limit, url
+from evkit.cli import access_log, options
+from evkit.cli.crew import Crew
+from evkit.cli.errors import Failure
+from evkit.cli.listening import SharedSockets, listen, raise_file_limit, url
 from evkit.cli.stopping import Stopper
 from evkit.cli.target import find_folder, find_handler, is_folder
 from evkit.cli.terminal import one_line, say
+from evkit.cli.values import Bind
 from evkit.http import Handler, Server
 
-_STDOUT_FD: Final = 1
-_LOG_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+if TYPE_CHECKING:
+    from evkit.cli.worker import Post
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -39,40 +41,101 @@ def run(arguments: Namespace) -> int:
     Raises:
         Failure: Something can't be served, listened on or logged to.
     """
-    _check_log(arguments)
-    name, handler = _handler(arguments)
-    with _base(arguments) as base, _log(base, arguments.access_log) as log:
+    access_log.check(arguments)
+    crew = options.crew(arguments)
+    if crew is not None:
+        return _run_crew(arguments, crew)
+    name = _name(arguments)
+    with _prepared(arguments, rotates=True) as (server, handler):
+        server.set_gencb(handler)
+        listen(server, _binds(arguments))
+        with Stopper(server, options.grace(arguments)) as stopper:
+            _announce(name, [listener.address for listener in server.listeners])
+            return stopper.run()
+
+
+def _run_crew(arguments: Namespace, crew: Crew) -> int:
+    """Supervise workers; each of them comes by here, too, in a process of its own."""
+    from evkit.cli.supervision import Supervision  # one process has no use for them
+    from evkit.cli.workers import Supervisor
+
+    name = _name(arguments)
+    rules = Supervision(crew.size, grace=options.grace(arguments), max_age=crew.max_age)
+    with _base(arguments) as base:
+        sockets = SharedSockets(_binds(arguments), crew.size)
+        try:
+            post = Supervisor(base, rules, sockets, partial(_announce, name, sockets.addresses)).run()
+        finally:
+            sockets.close()
+    if post is not None:
+        return _work(arguments, crew, post)
+    assert rules.status is not None
+    return rules.status
+
+
+def _work(arguments: Namespace, crew: Crew, post: "Post") -> int:
+    from evkit.cli.worker import Counted, Duty
+
+    with post, _prepared(arguments, rotates=False) as (server, handler):
+        duty = Duty(server, post, options.grace(arguments))
+        limit = crew.draw_max_requests()
+        server.set_gencb(handler if limit is None else Counted(handler, limit, duty.weary))
+        return duty.run()
+
+
+@contextmanager
+def _prepared(arguments: Namespace, *, rotates: bool) -> Iterator[tuple[Server, Handler]]:
+    """Make a server that does not listen yet, and what it is to serve; close it in the end.
+
+    Args:
+        arguments: Of the command line.
+        rotates: Whether SIGHUP has the access log opened anew.
+    """
+    handler = _handler(arguments)
+    with _base(arguments) as base, access_log.opened(base, arguments, rotates=rotates) as log:
         server = _server(base, arguments)
         try:
-            server.set_gencb(handler)
             if log is not None:
                 log.watch(server)
-            return _serve(server, name, arguments)
+            yield server, handler
         finally:
             server.close()
 
 
-def _serve(server: Server, name: str, arguments: Namespace) -> int:
-    listen(server, arguments.bind or [options.DEFAULT_BIND])
-    with Stopper(server, options.grace(arguments)) as stopper:
-        for listener in server.listeners:
-            say(f"evkit {__version__} serving {name} on {url(listener.address)} (Ctrl-C stops)")
-        return stopper.run()
+def _announce(name: str, addresses: Iterable[str]) -> None:
+    for address in addresses:
+        say(f"evkit {__version__} serving {name} on {url(address)} (Ctrl-C stops)")
 
 
-def _handler(arguments: Namespace) -> tuple[str, Handler]:
-    """Return what is served, in words and as a callable."""
-    word: str = os.curdir if arguments.target is None else arguments.target
+def _binds(arguments: Namespace) -> list[Bind]:
+    return arguments.bind or [options.DEFAULT_BIND]
+
+
+def _word(arguments: Namespace) -> str:
+    return os.curdir if arguments.target is None else arguments.target
+
+
+def _name(arguments: Namespace) -> str:
+    """Return what is served, in words.
+
+    Raises:
+        Failure: There is no such folder.
+    """
+    word = _word(arguments)
+    return one_line(find_folder(word)) if is_folder(word) else word
+
+
+def _handler(arguments: Namespace) -> Handler:
+    word = _word(arguments)
     if not is_folder(word):
-        return word, find_handler(word, show_traceback=arguments.traceback)
+        return find_handler(word, show_traceback=arguments.traceback)
     from evkit.http.static import StaticFiles  # a module's callable has no use for it
 
     folder = find_folder(word)
     try:
-        files = StaticFiles(folder, listing=not arguments.no_listing, hidden=arguments.hidden)
+        return StaticFiles(folder, listing=not arguments.no_listing, hidden=arguments.hidden)
     except OSError as error:
         raise Failure(f"the folder {word!r} can't be opened: {error.strerror}") from error
-    return one_line(folder), files
 
 
 def _base(arguments: Namespace) -> EventBase:
@@ -96,41 +159,3 @@ def _server(base: EventBase, arguments: Namespace) -> Server:
         )
     except ImportError as error:
         raise Failure(f"the engine {arguments.engine} is not installed: {one_line(error)}") from error
-
-
-def _check_log(arguments: Namespace) -> None:
-    """Refuse ``--access-log app:handler``, which would log to a file of that name and show the current folder."""
-    taken: str | None = arguments.access_log
-    if taken is None or arguments.target is not None:
-        return
-    if os.path.isdir(taken) or (":" in taken and os.sep not in taken):
-        raise Failure(
-            f"--access-log has taken {taken!r} for its file; "
-            f"write --access-log=- {taken}, or name what to serve before the option",
-            status=USAGE,
-        )
-
-
-@contextmanager
-def _log(base: EventBase, path: str | None) -> Iterator[AccessLog | None]:
-    if path is None:
-        yield None
-        return
-    fd = _open_log(path)
-    log = AccessLog(base, file_writer(fd))
-    try:
-        yield log
-    finally:
-        log.close()
-        os.close(fd)
-
-
-def _open_log(path: str) -> int:
-    if path == options.STDOUT:
-        if sys.stdout is None:  # closed from the start: its number is the loop's by now
-            raise Failure("standard output is closed; name a file for the access log")
-        return os.dup(_STDOUT_FD)
-    try:
-        return os.open(path, _LOG_FLAGS, 0o644)
-    except OSError as error:
-        raise Failure(f"the access log {path!r} can't be opened: {error.strerror}") from error

@@ -15,6 +15,48 @@ from evkit.http import Server
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
+class Ending:
+    """The end of a server, in its two steps.
+
+    Args:
+        server: Listens already.
+        grace: Seconds that replies under way may take; ``None``: as long as they do.
+    """
+
+    __slots__ = ("_closing", "_cut_short", "_grace", "_server")
+
+    def __init__(self, server: Server, grace: float | None) -> None:
+        self._server = server
+        self._grace = grace
+        self._closing = False  # the listeners are being closed: that must not be left half done
+        self._cut_short = False  # the second step came meanwhile
+
+    def begin(self, drain: float = 0.0) -> None:
+        """Stop the server gracefully, and leave its loop then. For signal handlers, too.
+
+        Args:
+            drain: Seconds in which clients may send one request more; see `Server.stop`.
+        """
+        self._server.base.call_soon_threadsafe(self._stop, drain)
+
+    def cut_short(self) -> None:
+        """Leave the loop at once, whatever it is at; to be called from a signal handler.
+
+        Raises:
+            KeyboardInterrupt: In the loop, as soon as that does no harm.
+        """
+        if not self._closing:
+            raise KeyboardInterrupt
+        self._cut_short = True
+
+    def _stop(self, drain: float) -> None:
+        self._closing = True
+        self._server.stop(self._grace, self._server.base.loopexit, drain=drain)
+        self._closing = False
+        if self._cut_short:
+            raise KeyboardInterrupt
+
+
 class Stopper:
     """Runs a server until a signal; a context manager that gives the handlers of before back.
 
@@ -23,14 +65,13 @@ class Stopper:
         grace: Seconds that replies under way may take after the first signal; ``None``: as long as they do.
     """
 
-    __slots__ = ("_closing", "_cut_short", "_grace", "_previous", "_server", "_signum")
+    __slots__ = ("_ending", "_grace", "_previous", "_server", "_signum")
 
     def __init__(self, server: Server, grace: float | None) -> None:
         self._server = server
         self._grace = grace
+        self._ending = Ending(server, grace)
         self._signum = 0  # the last that came
-        self._closing = False  # the listeners are being closed: that must not be left half done
-        self._cut_short = False  # the second signal came meanwhile
         self._previous: list[tuple[int, Callable[[int, FrameType | None], Any] | int | None]] = []
 
     def __repr__(self) -> str:
@@ -59,18 +100,9 @@ class Stopper:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
         again, self._signum = self._signum, number
-        if again and self._closing:
-            self._cut_short = True
-            return
         if again:
-            raise KeyboardInterrupt
+            self._ending.cut_short()
+            return
         time = "all the time they need" if self._grace is None else f"{self._grace:g} s"
         say(f"evkit: stopping; replies under way have {time} (once more stops at once)")
-        self._server.base.call_soon_threadsafe(self._stop)
-
-    def _stop(self) -> None:
-        self._closing = True
-        self._server.stop(self._grace, self._server.base.loopexit)
-        self._closing = False
-        if self._cut_short:
-            raise KeyboardInterrupt
+        self._ending.begin()

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from evkit.core import Buffer, BufferEvent, EventBase
+from evkit.core import Buffer
 from evkit.errors import LocalProtocolError
 from evkit.http.content_coding import (
     TYPES,
@@ -24,15 +24,16 @@ from evkit.http.content_coding import (
     varying,
     whole,
 )
+from evkit.http.door import DoorBefore, ReplyDoor
 from evkit.http.fields import Fields, as_pairs
-from evkit.http.message import Body, ReplyDoor, Request
+from evkit.http.message import Request
 from evkit.http.piecewise import add_body
 from evkit.http.reply import last_chunk
 from evkit.http.routes import Handler
 from evkit.http.threaded import ThreadDoor
 
 if TYPE_CHECKING:
-    import ssl
+    pass
 
 _CODING: Final = "gzip"
 _GZIP_FORMAT: Final = 31  # zlib's word for a window of 32 KiB and gzip's frame round it
@@ -122,7 +123,7 @@ class _Compressed:
         self._handler(request)
 
 
-class _Door:
+class _Door(DoorBefore):
     """A `ReplyDoor` before another: what goes through it is compressed where it pays.
 
     Args:
@@ -131,25 +132,13 @@ class _Door:
         rules: Which replies to compress, and how.
     """
 
-    __slots__ = ("_door", "_request", "_rules", "_stream")
+    __slots__ = ("_request", "_rules", "_stream")
 
     def __init__(self, request: Request, door: ReplyDoor, rules: _Rules) -> None:
+        super().__init__(door)
         self._request = request
-        self._door = door
         self._rules = rules
         self._stream: _Stream | None = None  # while a reply in pieces is compressed
-
-    # See ReplyDoor
-
-    @property
-    def base(self) -> EventBase:
-        """The event base that the connection runs on."""
-        return self._door.base
-
-    @property
-    def ssl_object(self) -> "ssl.SSLObject | None":
-        """What the connection has agreed on, under TLS."""
-        return self._door.ssl_object
 
     def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
         """Send a whole reply."""
@@ -213,42 +202,6 @@ class _Door:
             self._stream.end(trailers)
         else:
             self._door.end_reply(trailers)
-
-    def stream(self, pieces: Iterable[Body]) -> None:
-        """Send the pieces of a reply that has begun, and its end: each comes back here."""
-        self._door.stream(pieces)
-
-    def inform(self, status: int, fields: Fields) -> None:
-        """Send an interim reply."""
-        self._door.inform(status, fields)
-
-    def take_over(self, status: int, fields: Fields) -> BufferEvent:
-        """Send a head, and give the connection away."""
-        return self._door.take_over(status, fields)
-
-    def error_page(self, status: int, message: str) -> tuple[Body, str]:
-        """Return the page for an error, and its content type."""
-        return self._door.error_page(status, message)
-
-    def invite_body(self) -> None:
-        """Let the body of the request come."""
-        self._door.invite_body()
-
-    def pause_body(self) -> None:
-        """Let it wait."""
-        self._door.pause_body()
-
-    def resume_body(self) -> None:
-        """Let it come again."""
-        self._door.resume_body()
-
-    def abort(self) -> None:
-        """Close the connection."""
-        self._door.abort()
-
-    def fail(self, request: Request, exception: Exception) -> None:
-        """Tell of an exception, and answer 500 where there is no answer yet."""
-        self._door.fail(request, exception)
 
 
 class _Stream:

@@ -5,71 +5,18 @@ client has gone still takes a reply and drops it, so that a handler that answers
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from evkit.core import Buffer, BufferEvent, EventBase
+from evkit.core import Buffer, BufferEvent
 from evkit.errors import LocalProtocolError
+from evkit.http.door import Body, ReplyDoor
 from evkit.http.fields import Fields, as_pairs
 from evkit.http.forwarded import Client
 from evkit.http.parser.contract import RequestHead
 
 if TYPE_CHECKING:
     import ssl
-
-Body = bytes | bytearray | memoryview | str | Buffer
-"""What a reply's body may be: ``str`` goes out as UTF-8, a `Buffer` is emptied, with its files and references."""
-
-
-class ReplyDoor(Protocol):
-    """What a request needs of its connection."""
-
-    @property
-    def base(self) -> EventBase:
-        """The event base that the connection runs on."""
-
-    @property
-    def ssl_object(self) -> "ssl.SSLObject | None":
-        """What the connection has agreed on, under TLS."""
-
-    def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
-        """Send a whole reply."""
-
-    def start_reply(self, status: int, fields: Fields) -> None:
-        """Send the head of a reply that comes in pieces."""
-
-    def send_piece(self, data: bytes | Buffer, drained: Callable[[], object] | None) -> None:
-        """Send a piece of it."""
-
-    def inform(self, status: int, fields: Fields) -> None:
-        """Send an interim reply."""
-
-    def end_reply(self, trailers: Fields) -> None:
-        """End it."""
-
-    def take_over(self, status: int, fields: Fields) -> BufferEvent:
-        """Send a head, and give the connection away."""
-
-    def error_page(self, status: int, message: str) -> tuple[Body, str]:
-        """Return the page for an error, and its content type."""
-
-    def invite_body(self) -> None:
-        """Say ``100 Continue`` to a client that waits for it."""
-
-    def pause_body(self) -> None:
-        """The receiver wants no more of the body for now."""
-
-    def resume_body(self) -> None:
-        """The receiver wants more of it."""
-
-    def stream(self, pieces: "Iterable[Body]") -> None:
-        """Send the pieces of a reply that has begun, and its end."""
-
-    def abort(self) -> None:
-        """Close the connection."""
-
-    def fail(self, request: "Request", exception: Exception) -> None:
-        """Tell of an exception, and answer 500 where there is no answer yet."""
 
 
 class BodyReceiver:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from evkit.core import Buffer, BufferEvent, EventBase
 from evkit.errors import LocalProtocolError
+from evkit.http.door import Body
 from evkit.http.errors import BadRequest
 from evkit.http.exchange import Exchange
 from evkit.http.fields import Fields, as_pairs
-from evkit.http.message import Body, Request, as_body
+from evkit.http.message import Request, as_body
 from evkit.http.piecewise import PiecewiseReply, add_body
 from evkit.http.reply import (
     UNKNOWN_LENGTH,

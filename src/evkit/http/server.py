@@ -12,11 +12,12 @@ from evkit.core import BufferEvent, Event, EventBase, Listener
 from evkit.core.net import bound_socket
 from evkit.http.connection import ServerConnection
 from evkit.http.crowd import Crowd
+from evkit.http.door import Body
 from evkit.http.errors import BadRequest
 from evkit.http.fields import encode_line
 from evkit.http.forwarded import Proxies
 from evkit.http.life import ConnectionLife
-from evkit.http.message import Body, Request
+from evkit.http.message import Request
 from evkit.http.parser import Limits
 from evkit.http.patience import Timeouts
 from evkit.http.reception import Entrance, MakeBufferEvent, Reception

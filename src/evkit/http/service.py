@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from evkit.core import EventBase
 from evkit.http.date import DateLine
+from evkit.http.door import Body
 from evkit.http.errors import BadRequest
 from evkit.http.forwarded import Proxies
-from evkit.http.message import Body, Request
+from evkit.http.message import Request
 from evkit.http.parser import Engine, Limits, make_engine
 from evkit.http.patience import Timeouts
 from evkit.http.reply import plain_page

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from evkit.http.message import Body, ReplyDoor, Request
+    from evkit.http.door import Body, ReplyDoor
+    from evkit.http.message import Request
 
 _BATCH: Final = 65536
 """Bytes to gather before the client is waited for."""

@@ -8,15 +8,15 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from evkit.core import Buffer, BufferEvent, EventBase
+from evkit.core import Buffer, BufferEvent
 from evkit.errors import LocalProtocolError
+from evkit.http.door import Body, DoorBefore, ReplyDoor
 from evkit.http.exchange import MAX_OUTPUT
 from evkit.http.fields import Fields
-from evkit.http.message import Body, ReplyDoor, Request
+from evkit.http.message import Request
 from evkit.http.routes import Handler
 
 if TYPE_CHECKING:
-    import ssl
     from concurrent.futures import Executor
 
 _LOOK: Final = 1.0
@@ -76,7 +76,7 @@ class _InThreads:
                 door.fail(request, exception)
 
 
-class ThreadDoor:
+class ThreadDoor(DoorBefore):
     """A `ReplyDoor` that hands all it is asked for to the loop.
 
     Args:
@@ -84,22 +84,12 @@ class ThreadDoor:
         request: Whose it is.
     """
 
-    __slots__ = ("_door", "_posted", "_request")
+    __slots__ = ("_posted", "_request")
 
     def __init__(self, door: ReplyDoor, request: Request) -> None:
-        self._door = door
+        super().__init__(door)
         self._request = request
         self._posted = 0  # bytes of pieces since the client was waited for
-
-    @property
-    def base(self) -> EventBase:
-        """See `ReplyDoor.base`."""
-        return self._door.base
-
-    @property
-    def ssl_object(self) -> "ssl.SSLObject | None":
-        """See `ReplyDoor.ssl_object`."""
-        return self._door.ssl_object
 
     def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
         """See `ReplyDoor.reply`."""
@@ -145,10 +135,6 @@ class ThreadDoor:
         """See `ReplyDoor.take_over`."""
         raise LocalProtocolError("take_over() gives a connection to the loop's thread, and to no other")
 
-    def error_page(self, status: int, message: str) -> tuple[Body, str]:
-        """See `ReplyDoor.error_page`."""
-        return self._door.error_page(status, message)
-
     def invite_body(self) -> None:
         """See `ReplyDoor.invite_body`."""
         self._post(self._door.invite_body)
@@ -174,12 +160,12 @@ class ThreadDoor:
 
     def _do(self, act: Callable[..., object], arguments: tuple[object, ...]) -> None:
         request = self._request
-        if request.connection is not self:
+        if request.gone:
             return  # the client has gone, or has its reply
         try:
             act(*arguments)
         except Exception as exception:
-            if request.connection is self:
+            if not request.gone:
                 if act == self._door.reply or act == self._door.start_reply:
                     request.status = 0  # it was none after all
                 self._door.fail(request, exception)
