@@ -1,16 +1,23 @@
 """Each example runs as its docstring says, does what it says, and ends at Ctrl-C without a complaint."""
 
 import http.client
+import importlib.util
+import json
+import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from evkit import EventBase
 from evkit.core.net import format_address
 from running import PATIENCE, Program, port_in
 
@@ -52,6 +59,9 @@ def test_every_example_is_run_here() -> None:
         "tls_echo.py",
         "udp_echo.py",
         "threads.py",
+        "status_page.py",
+        "server_sent_events.py",
+        "upload_progress.py",
     }
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
     for name in tested:
@@ -263,3 +273,232 @@ def test_threads() -> None:
             client.shutdown(socket.SHUT_WR)
             assert client.recv(1) == b""
         stop(program)
+
+
+@contextmanager
+def client_of(program: Program) -> Iterator[http.client.HTTPConnection]:
+    client = http.client.HTTPConnection("127.0.0.1", port_in(program.out.next()), timeout=PATIENCE)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def ask(
+    client: http.client.HTTPConnection, target: str, method: str = "GET", body: bytes | None = None
+) -> tuple[int, bytes]:
+    client.request(method, target, body)
+    reply = client.getresponse()
+    return reply.status, reply.read()
+
+
+def primes_up_to(number: int) -> int:
+    products = {a * b for a in range(2, number + 1) for b in range(2, number // a + 1)}
+    return max(number - 1, 0) - len(products)
+
+
+def test_status_page() -> None:
+    with run("status_page.py", "0") as program, client_of(program) as client:
+        status = {"checked": 0}
+        while status["checked"] < 400:
+            status = json.loads(ask(client, "/status.json")[1])
+            assert status["connections"] == 1
+            assert status["primes"] == primes_up_to(status["checked"])
+        number, page = ask(client, "/")
+        assert number == 200
+        assert b'<meta http-equiv="refresh" content="1">' in page
+        shown = re.search(r"<h1>([\d,]+) primes</h1>\n<p>among the first ([\d,]+) numbers", page.decode())
+        assert shown is not None
+        primes, checked = (int(text.replace(",", "")) for text in shown.groups())
+        assert checked >= status["checked"]
+        assert primes == primes_up_to(checked)
+        assert ask(client, "/", "POST")[0] == 405
+        program.signal(signal.SIGINT)
+        assert re.fullmatch(r"\d+ primes among \d+ numbers", program.out.next())
+        assert program.wait() == 0
+
+
+class TestServerSentEvents:
+    def test_all_clients_hear_of_each_other(self) -> None:
+        with run("server_sent_events.py", "0", "0.01") as program, client_of(program) as client:
+            assert b'new EventSource("/events")' in ask(client, "/")[1]
+            first = self.listen(client)
+            assert first.getheader("Content-Type") == "text/event-stream"
+            assert [first.readline(), first.readline()] == [b"retry: 1000\n", b"\n"]
+            assert re.fullmatch(rb"data: \d\d:\d\d:\d\d 1\n", first.readline())
+            other = http.client.HTTPConnection("127.0.0.1", client.port, timeout=PATIENCE)
+            second = self.listen(other)
+            for reply in (first, second):
+                self.read_until(reply, b" 2\n")
+            second.close()
+            other.close()
+            self.read_until(first, b" 1\n")
+            program.signal(signal.SIGINT)
+            assert first.read().endswith(b"\n")  # an end that is missing would raise
+            assert program.wait() == 0
+
+    def test_client_that_does_not_read_misses_events(self) -> None:
+        with EventBase() as base:
+            feed = load("server_sent_events.py").Feed(base, 1000)
+            request = Listener()
+            feed.join(request)
+            feed.on_timer(feed.timer, 0)
+            assert request.chunks == ["retry: 1000\n\n"]
+            request.take()
+            feed.on_timer(feed.timer, 0)
+            feed.on_timer(feed.timer, 0)
+            assert len(request.chunks) == 2
+            request.take()
+            request.on_close(request)
+            feed.on_timer(feed.timer, 0)
+            assert len(request.chunks) == 2
+            assert not feed.clients
+
+    def listen(self, client: http.client.HTTPConnection) -> http.client.HTTPResponse:
+        client.request("GET", "/events")
+        return client.getresponse()
+
+    def read_until(self, reply: http.client.HTTPResponse, end: bytes) -> None:
+        while not (line := reply.readline()).endswith(end):
+            assert line
+
+
+class Listener:
+    """A request whose client reads when it is told to."""
+
+    def __init__(self) -> None:
+        self.chunks: list[str] = []
+        self.take: Callable[[], object] = lambda: None
+        self.on_close: Callable[[object], object] = lambda request: None
+
+    def send_reply_start(self, status: int, headers: object) -> None:
+        assert status == 200
+
+    def send_reply_chunk(self, text: str, drained: Callable[[], object]) -> None:
+        self.chunks.append(text)
+        self.take = drained
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name.removesuffix(".py"), EXAMPLES / name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+UPLOADING = f"""
+import sys
+sys.path.insert(0, {str(EXAMPLES)!r})
+import upload_progress
+%s
+upload_progress.main()
+"""
+SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
+SLOW_DISK = """
+work = upload_progress.Upload.work
+def wait_and_work(*arguments):
+    open(sys.argv[1] + "/../gate").close()
+    work(*arguments)
+upload_progress.Upload.work = wait_and_work
+"""
+CHOOSES = r'''upload_progress.PAGE += """<script>
+onload = () => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([new Uint8Array(3000000)], "a & \\u00fc.bin"));
+  file.files = transfer.files;
+  file.dispatchEvent(new Event("change"));
+};
+</script>"""'''
+
+
+def open_gate(gate: Path) -> None:
+    """Let go on who waits for somebody to write to the pipe, and keep nobody else waiting."""
+    with gate.open("wb"):
+        gate.unlink()
+        gate.touch()
+
+
+class TestUploadProgress:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "uploads"
+        folder.mkdir()
+        return folder
+
+    def test_saves(self, folder: Path) -> None:
+        data = bytes(range(256)) * 10_000
+        with run("upload_progress.py", str(folder), "0") as program, client_of(program) as client:
+            assert b'id="progress"' in ask(client, "/")[1]
+            assert ask(client, "/files/a%20b.bin", "PUT", data) == (201, b"a b.bin: 2560000 bytes saved\n")
+            assert (folder / "a b.bin").read_bytes() == data
+            assert ask(client, "/files/empty", "PUT", b"") == (201, b"empty: 0 bytes saved\n")
+            assert ask(client, "/files/..%2f..%2fup", "PUT", b"x") == (201, b"_.._up: 1 bytes saved\n")
+            assert ask(client, "/files/empty")[0] == 405
+            assert ask(client, "/files/empty", "PUT", b"other") == (409, b"409 Conflict: File exists\n")
+            assert sorted(path.name for path in folder.iterdir()) == ["_.._up", "a b.bin", "empty"]
+            assert not (folder / "empty").read_bytes()
+            stop(program)
+
+    def test_leaves_no_half_of_a_file(self, folder: Path) -> None:
+        with run("upload_progress.py", str(folder), "0") as program, client_of(program) as client:
+            with socket.create_connection(("127.0.0.1", client.port), PATIENCE) as sock:
+                sock.sendall(b"PUT /files/half HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345")
+            assert program.out.next() == "half: given up after 5 bytes"
+            assert not list(folder.iterdir())
+            stop(program)
+
+    def test_tells_of_a_disk_that_is_full(self, folder: Path) -> None:
+        with self.run(SMALL_DISK, folder) as program, client_of(program) as client:
+            status, page = ask(client, "/files/big", "PUT", bytes(1_000_000))
+            assert (status, page) == (507, b"507 Insufficient Storage: File too large\n")
+            assert program.out.next().startswith("big: given up after ")
+            assert not list(folder.iterdir())
+            assert ask(client, "/files/small", "PUT", bytes(99_999))[0] == 201
+            stop(program)
+
+    def test_goes_at_the_pace_of_the_disk_and_keeps_nobody_else_waiting(self, folder: Path) -> None:
+        gate = folder.parent / "gate"
+        os.mkfifo(gate)
+        size = 64 << 20
+        head = f"PUT /files/big HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode()
+        with self.run(SLOW_DISK, folder) as program, client_of(program) as client:
+            with socket.create_connection(("127.0.0.1", client.port), PATIENCE) as sock:
+                sock.sendall(head)
+                sent, held_back = 0, False
+                sock.setblocking(False)
+                while not held_back and sent < size - (1 << 20):
+                    sent, held_back = send_until_full(sock, bytes(1 << 20), sent)
+                assert held_back
+                assert ask(client, "/")[0] == 200
+                open_gate(gate)
+                sock.settimeout(PATIENCE)
+                sock.sendall(bytes(size - sent))
+                assert sock.recv(65536).startswith(b"HTTP/1.1 201 Created\r\n")
+            assert (folder / "big").stat().st_size == size
+            stop(program)
+
+    @pytest.mark.peer
+    @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+    def test_page_in_a_browser(self, folder: Path, tmp_path: Path) -> None:
+        with self.run(CHOOSES, folder) as program:
+            done = subprocess.run(
+                [
+                    *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+                    *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+                    *("--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"),
+                    *("--virtual-time-budget=20000", "--dump-dom"),
+                    f"http://127.0.0.1:{port_in(program.out.next())}/",
+                ],
+                capture_output=True,
+                timeout=60,
+                check=True,
+            )
+            assert "a &amp; ü.bin: 3000000 bytes saved" in done.stdout.decode()
+            assert b'value="3000000" max="3000000"' in done.stdout
+            assert (folder / "a & ü.bin").read_bytes() == bytes(3_000_000)
+            stop(program)
+
+    def run(self, change: str, folder: Path) -> Program:
+        return Program("-c", UPLOADING % change, str(folder), "0")
