@@ -528,7 +528,9 @@ def test_a_reload_opens_the_log_anew(here: Path) -> None:
         program.signal(signal.SIGHUP)
         lines_until(program, READY)
         guard = time.monotonic() + PATIENCE
-        while not (log.exists() and "/after" in log.read_text()):  # the last of the old ones may still take a few
+        while not (
+            log.exists() and "/after" in log.read_text()
+        ):  # the last of the old ones may still take a few
             assert time.monotonic() < guard
             ask(port, "/after")
         end(program)

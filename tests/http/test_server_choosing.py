@@ -3,8 +3,10 @@
 import pytest
 
 from evkit.errors import LocalProtocolError
+from evkit.http.compression import compressed
 from evkit.http.message import Request
 from evkit.http.routes import Handler
+from evkit.http.threaded import in_threads
 from http_handlers import echo
 from http_server_aids import Site, both_engines, chunked, get, request
 
@@ -271,3 +273,27 @@ class TestDefaultContentType:
     def test_that_is_none(self, engine: str) -> None:
         with Site(engine) as site, pytest.raises(LocalProtocolError):
             site.server.default_content_type = "a\r\nb: c"
+
+
+class TestMistakes:
+    def test_coroutine_function_would_never_answer(self) -> None:
+        async def handler(request: Request) -> None:
+            request.send_reply(200)
+
+        with Site() as site:
+            for register in (
+                lambda: site.server.set_cb("/", handler),
+                lambda: site.server.set_gencb(handler),
+                lambda: in_threads(handler),
+                lambda: compressed(handler),
+            ):
+                with pytest.raises(TypeError, match="a plain function that is called, not async def"):
+                    register()
+
+    def test_decorator_without_a_path(self) -> None:
+        with Site() as site, pytest.raises(TypeError, match=r'@server.route\("/hello"\)'):
+            site.server.route(echo)
+
+    def test_host_without_a_name(self) -> None:
+        with Site() as site, pytest.raises(ValueError, match="a host name or a pattern"):
+            site.server.add_virtual_host("")

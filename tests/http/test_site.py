@@ -120,7 +120,7 @@ def test_names_that_clients_make_up_are_not_kept_for_ever() -> None:
     assert root.for_host("1.example.org") is sites["org"]
 
 
-@given(st.text("ab*.", max_size=8), st.text("ab.", max_size=10))
+@given(st.text("ab*.", max_size=8).filter(lambda text: text not in ("", ".")), st.text("ab.", max_size=10))
 def test_star_stands_for_anything(pattern: str, name: str) -> None:
     """As in a regular expression, which has another way to go about it."""
     root = Site(None)

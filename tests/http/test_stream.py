@@ -8,7 +8,8 @@ from evkit.core import Buffer
 from evkit.errors import LocalProtocolError
 from evkit.http.door import Body
 from evkit.http.message import Request
-from http_handlers import MIB
+from evkit.testing import ManualClock
+from http_handlers import MIB, Later
 from http_server_aids import Site, both_engines, get, request
 
 
@@ -147,3 +148,38 @@ def test_length_that_is_told_is_held() -> None:
         client.send(get())
         assert len(client.rest().partition(b"\r\n\r\n")[2]) < 3
         assert [type(exception) for exception in site.take_escaped()] == [LocalProtocolError]
+
+
+def test_head_asks_for_nothing() -> None:
+    source = Source(size=10**9)
+    with Site() as site:
+        answer(site, source)
+        client = site.client()
+        assert client.ask(request("HEAD", "/"), "HEAD").body == b""
+        assert source.given == 0
+        assert client.ask(request("HEAD", "/"), "HEAD").status == 200
+
+
+def test_what_is_no_iterator_is_500() -> None:
+    with Site() as site:
+        site.server.set_gencb(lambda asked: asked.send_stream(200, None))
+        assert site.client().ask(get()).status == 500
+        assert [type(exception) for exception in site.take_escaped()] == [TypeError]
+
+
+def test_reply_to_head_that_goes_on_ends_with_its_client() -> None:
+    """Nothing of it is sent, so nothing else tells that the client has gone."""
+    clock = ManualClock()
+    later = Later()
+    with Site(clock=clock) as site:
+        site.server.set_gencb(later)
+        client = site.client()
+        client.send(request("HEAD", "/"))
+        later.requests[0].send_reply_start(200)
+        client.finish()
+        clock.advance(29)
+        site.settle()
+        assert not later.requests[0].gone
+        clock.advance(2)
+        site.settle()
+        assert later.closed == later.requests

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ENOENT, ENOTDIR
 from typing import Final, cast
 
+from evkit.cli.entrance import Entrance
 from evkit.cli.errors import Failure
 from evkit.cli.terminal import one_line
 from evkit.cli.values import Bind
@@ -25,18 +26,27 @@ _BALANCES: Final = sys.platform == "linux"
 """Whether ``SO_REUSEPORT`` spreads connections; elsewhere the last one that was bound may get them all."""
 
 
-def listen(server: Server, binds: Iterable[Bind]) -> None:
+def listen(
+    server: Server, binds: Iterable[Bind], entrance: Entrance | None = None, *, mode: int | None = None
+) -> None:
     """Listen on all of ``binds``.
+
+    Args:
+        server: The server.
+        binds: Where.
+        entrance: How clients come in; ``None``: plainly.
+        mode: Permissions of unix sockets.
 
     Raises:
         Failure: One of them can't be had.
     """
+    way = entrance or Entrance()
     for bind in binds:
         try:
             if isinstance(bind, str):
-                server.bind_unix(bind)
+                server.bind_unix(bind, mode=mode, tls=way.tls, proxy_protocol=way.proxy_protocol)
             else:
-                server.bind(*bind)
+                server.bind(*bind, tls=way.tls, proxy_protocol=way.proxy_protocol)
         except (OSError, ValueError) as error:  # ValueError: a name that can't be one, such as "a..b"
             raise Failure(explain(bind, error)) from error
 
@@ -54,6 +64,7 @@ class SharedSockets:
     Args:
         binds: Where.
         count: Processes.
+        mode: Permissions of unix sockets.
 
     Raises:
         Failure: One of them can't be had. Nothing was bound.
@@ -62,9 +73,10 @@ class SharedSockets:
         addresses: What they are bound to, each once.
     """
 
-    __slots__ = ("_owned", "_paths", "_sets", "addresses")
+    __slots__ = ("_mode", "_owned", "_paths", "_sets", "addresses")
 
-    def __init__(self, binds: Iterable[Bind], count: int) -> None:
+    def __init__(self, binds: Iterable[Bind], count: int, *, mode: int | None = None) -> None:
+        self._mode = mode
         self._sets: list[list[socket.socket]] = [[] for _ in range(count)]
         self._owned: list[socket.socket] = []
         self._paths: list[str] = []  # of unix sockets
@@ -101,7 +113,7 @@ class SharedSockets:
     def _add(self, bind: Bind) -> None:
         try:
             if isinstance(bind, str):
-                self._share(bound_socket(bind))
+                self._share(bound_socket(bind, mode=self._mode))
                 self._paths.append(bind)
             else:
                 self._bind_host(*bind)
@@ -180,9 +192,9 @@ def _reason(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def url(address: str) -> str:
+def url(address: str, scheme: str = "http") -> str:
     """Write what a listener listens on for a browser, or for ``curl --unix-socket``."""
-    return address if address.startswith("unix:") else f"http://{address}"
+    return address if address.startswith("unix:") else f"{scheme}://{address}"
 
 
 def raise_file_limit(method: str) -> None:

@@ -9,11 +9,13 @@ from inspect import signature
 from typing import Final
 
 from evkit import BASE_IGNORE_ENV, EventConfig, supported_methods
+from evkit.cli import entrance
 from evkit.cli.access_log import DEFAULT_FORMAT, STDOUT, log_format
 from evkit.cli.crew import AUTO, Crew, make_crew, requests, requests_from_zero, worker_count
 from evkit.cli.values import (
     NONE,
     bind,
+    mode,
     seconds,
     seconds_from_zero,
     show_seconds,
@@ -35,16 +37,22 @@ _LIMITS: Final = {
 _SERVER_LIMITS: Final = {
     "body": f"bytes of a request's body, or {NONE}; more is 413",
     "connections": f"clients at once, of each worker, or {NONE}; one more is told 503",
+    "connections-per-address": f"clients at once from one address, or {NONE}; one more is told 503",
+    "requests": f"requests on one connection, or {NONE}; the reply to the last ends it",
 }
-_METAVARS: Final = {"fields": "NUMBER", "connections": "NUMBER"}
+_METAVARS: Final = dict.fromkeys(("fields", "connections", "connections-per-address", "requests"), "NUMBER")
 _TIMEOUTS: Final = {
     "first_byte": "from the connection to the first byte",
     "header": "from the first byte of a head to its end; then 408",
     "body": "without a byte of a body that is due; then 408",
+    "body_rate": "not seconds, but bytes that buy a body one second more; what comes slower gets 408",
     "write": "without the client taking a byte of the reply",
     "keep_alive": "between two requests; 0 closes after each reply",
+    "handshake": "from the connection to the end of its TLS handshake or PROXY header",
+    "life": "from the connection to its last request",
+    "linger": "for the client to end, too, after the last reply",
 }
-_FROM_ZERO: Final = frozenset({"keep_alive"})
+_FROM_ZERO: Final = frozenset({"keep_alive", "linger"})
 _SERVER_DEFAULTS: Final = {name: option.default for name, option in signature(Server).parameters.items()}
 _DEFAULT_GRACE: Final = signature(Server.stop).parameters["grace"].default
 
@@ -64,6 +72,7 @@ def add_options(parser: ArgumentParser) -> None:
     """Tell ``parser`` all options of ``evkit serve``."""
     parser.epilog = EPILOG
     _add_what(parser)
+    entrance.add_options(parser)
     _add_workers(parser)
     _add_limits(parser)
     _add_timeouts(parser)
@@ -88,6 +97,18 @@ def _add_what(parser: ArgumentParser) -> None:
     )
     group.add_argument("--no-listing", action="store_true", help="don't list folders that have no index.html")
     group.add_argument("--hidden", action="store_true", help="serve files whose names begin with a dot, too")
+    group.add_argument(
+        "--precompressed",
+        action="store_true",
+        help="of a folder: send FILE.br, FILE.zst or FILE.gz in place of FILE, where accepted",
+    )
+    group.add_argument("--gzip", action="store_true", help="compress replies where it pays")
+    group.add_argument(
+        "--unix-mode",
+        type=mode,
+        metavar="MODE",
+        help="permissions of unix sockets, such as 660 (default: the umask's)",
+    )
     group.add_argument(
         "--engine",
         choices=list(engines),
@@ -140,7 +161,7 @@ def _add_limits(parser: ArgumentParser) -> None:
             help=f"{text} (default: {show_size(default)})",
         )
     for name, text in _SERVER_LIMITS.items():
-        default = _SERVER_DEFAULTS[f"max_{name}"]
+        default = _SERVER_DEFAULTS[f"max_{name.replace('-', '_')}"]
         group.add_argument(
             f"--limit-{name}",
             type=size_or_none,

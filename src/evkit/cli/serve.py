@@ -13,15 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from evkit import EventBase, EvkitError, __version__
-from evkit.cli import access_log, options
+from evkit.cli import access_log, entrance, options
 from evkit.cli.crew import Crew
+from evkit.cli.entrance import Entrance
 from evkit.cli.errors import Failure
 from evkit.cli.listening import SharedSockets, listen, raise_file_limit, url
 from evkit.cli.stopping import Stopper
 from evkit.cli.target import find_folder, find_handler, is_folder
 from evkit.cli.terminal import one_line, say
 from evkit.cli.values import Bind
-from evkit.http import Handler, Server
+from evkit.http import Handler, Server, compressed
 
 if TYPE_CHECKING:
     from evkit.cli.worker import Post
@@ -46,11 +47,11 @@ def run(arguments: Namespace) -> int:
     if crew is not None:
         return _run_crew(arguments, crew)
     name = _name(arguments)
-    with _prepared(arguments, rotates=True) as (server, handler):
+    with _prepared(arguments, rotates=True) as (server, handler, way):
         server.set_gencb(handler)
-        listen(server, _binds(arguments))
+        listen(server, _binds(arguments), way, mode=arguments.unix_mode)
         with Stopper(server, options.grace(arguments)) as stopper:
-            _announce(name, [listener.address for listener in server.listeners])
+            _announce(name, way.scheme, [listener.address for listener in server.listeners])
             return stopper.run()
 
 
@@ -62,9 +63,11 @@ def _run_crew(arguments: Namespace, crew: Crew) -> int:
     name = _name(arguments)
     rules = Supervision(crew.size, grace=options.grace(arguments), max_age=crew.max_age)
     with _base(arguments) as base:
-        sockets = SharedSockets(_binds(arguments), crew.size)
+        sockets = SharedSockets(_binds(arguments), crew.size, mode=arguments.unix_mode)
+        scheme = "https" if arguments.tls_cert else "http"
         try:
-            post = Supervisor(base, rules, sockets, partial(_announce, name, sockets.addresses)).run()
+            announce = partial(_announce, name, scheme, sockets.addresses)
+            post = Supervisor(base, rules, sockets, announce).run()
         finally:
             sockets.close()
     if post is not None:
@@ -76,35 +79,39 @@ def _run_crew(arguments: Namespace, crew: Crew) -> int:
 def _work(arguments: Namespace, crew: Crew, post: "Post") -> int:
     from evkit.cli.worker import Counted, Duty
 
-    with post, _prepared(arguments, rotates=False) as (server, handler):
-        duty = Duty(server, post, options.grace(arguments))
+    with post, _prepared(arguments, rotates=False) as (server, handler, way):
+        duty = Duty(server, post, options.grace(arguments), way)
         limit = crew.draw_max_requests()
         server.set_gencb(handler if limit is None else Counted(handler, limit, duty.weary))
         return duty.run()
 
 
 @contextmanager
-def _prepared(arguments: Namespace, *, rotates: bool) -> Iterator[tuple[Server, Handler]]:
-    """Make a server that does not listen yet, and what it is to serve; close it in the end.
+def _prepared(arguments: Namespace, *, rotates: bool) -> Iterator[tuple[Server, Handler, Entrance]]:
+    """Make a server that does not listen yet, what it is to serve, and how clients come in; close it in the end.
 
     Args:
         arguments: Of the command line.
-        rotates: Whether SIGHUP has the access log opened anew.
+        rotates: Whether SIGHUP has the access log opened, and the certificates read, anew.
     """
     handler = _handler(arguments)
-    with _base(arguments) as base, access_log.opened(base, arguments, rotates=rotates) as log:
+    with (
+        _base(arguments) as base,
+        access_log.opened(base, arguments, rotates=rotates) as log,
+        entrance.opened(base, arguments, rotates=rotates) as way,
+    ):
         server = _server(base, arguments)
         try:
             if log is not None:
                 log.watch(server)
-            yield server, handler
+            yield server, handler, way
         finally:
             server.close()
 
 
-def _announce(name: str, addresses: Iterable[str]) -> None:
+def _announce(name: str, scheme: str, addresses: Iterable[str]) -> None:
     for address in addresses:
-        say(f"evkit {__version__} serving {name} on {url(address)} (Ctrl-C stops)")
+        say(f"evkit {__version__} serving {name} on {url(address, scheme)} (Ctrl-C stops)")
 
 
 def _binds(arguments: Namespace) -> list[Bind]:
@@ -126,6 +133,11 @@ def _name(arguments: Namespace) -> str:
 
 
 def _handler(arguments: Namespace) -> Handler:
+    handler = _plain_handler(arguments)
+    return compressed(handler) if arguments.gzip else handler
+
+
+def _plain_handler(arguments: Namespace) -> Handler:
     word = _word(arguments)
     if not is_folder(word):
         return find_handler(word, show_traceback=arguments.traceback)
@@ -133,7 +145,12 @@ def _handler(arguments: Namespace) -> Handler:
 
     folder = find_folder(word)
     try:
-        return StaticFiles(folder, listing=not arguments.no_listing, hidden=arguments.hidden)
+        return StaticFiles(
+            folder,
+            listing=not arguments.no_listing,
+            hidden=arguments.hidden,
+            precompressed=arguments.precompressed,
+        )
     except OSError as error:
         raise Failure(f"the folder {word!r} can't be opened: {error.strerror}") from error
 
@@ -156,6 +173,9 @@ def _server(base: EventBase, arguments: Namespace) -> Server:
             timeouts=options.timeouts(arguments),
             max_body=arguments.limit_body,
             max_connections=arguments.limit_connections,
+            max_connections_per_address=arguments.limit_connections_per_address,
+            max_requests=arguments.limit_requests,
+            proxies=entrance.proxies(arguments),
         )
     except ImportError as error:
         raise Failure(f"the engine {arguments.engine} is not installed: {one_line(error)}") from error

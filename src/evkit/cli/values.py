@@ -18,6 +18,7 @@ NONE: Final = "none"
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _SIZE: Final = re.compile(r"([0-9]{1,15})([KMG]?)B?", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
+_MODE: Final = re.compile(r"0?[0-7]{3}")
 _UNIX: Final = "unix:"
 
 
@@ -73,6 +74,17 @@ def seconds_from_zero(text: str) -> float | None:
             f"expected a number of seconds such as 30 or 0.5, got {text!r}; {NONE} for no limit"
         )
     return float(text)
+
+
+def mode(text: str) -> int:
+    """Read the permissions of a file, in octal: ``"660"``.
+
+    Raises:
+        ArgumentTypeError: They are none.
+    """
+    if not _MODE.fullmatch(text):
+        raise ArgumentTypeError(f"expected permissions in octal, such as 660, got {text!r}")
+    return int(text, 8)
 
 
 def bind(text: str) -> Bind:

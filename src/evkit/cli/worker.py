@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import Final, Self
 
 from evkit import EV_PERSIST, EV_READ, Event
+from evkit.cli.entrance import Entrance
 from evkit.cli.stopping import Ending
 from evkit.cli.terminal import say
 from evkit.http import Handler, Request, Server
@@ -118,13 +119,17 @@ class Duty:
         server: Is to listen on the sockets of ``post``.
         post: From the supervisor.
         grace: Seconds that replies under way may take at the end; ``None``: as long as they do.
+        entrance: How clients come in; ``None``: plainly.
     """
 
     __slots__ = ("_channel", "_drain", "_ending", "_orders", "_server")
 
-    def __init__(self, server: Server, post: Post, grace: float | None) -> None:
+    def __init__(
+        self, server: Server, post: Post, grace: float | None, entrance: Entrance | None = None
+    ) -> None:
+        way = entrance or Entrance()
         for sock in post.sockets:
-            server.accept(sock)
+            server.accept(sock, tls=way.tls, proxy_protocol=way.proxy_protocol)
         self._server = server
         self._channel = post.channel
         self._ending = Ending(server, grace)

@@ -29,7 +29,7 @@ from evkit.http.fields import Fields, as_pairs
 from evkit.http.message import Request
 from evkit.http.piecewise import add_body
 from evkit.http.reply import last_chunk
-from evkit.http.routes import Handler
+from evkit.http.routes import Handler, check_handler
 from evkit.http.threaded import ThreadDoor
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ def compressed(
 
     Source: RFC 9110 §8.4.1.3, §12.5.3. evhttp has none; nginx's ``gzip`` weakens tags in the same manner.
     """
-    if not callable(handler):
-        raise TypeError(f"a handler must be callable, got {handler!r}")
+    check_handler(handler)
     if level not in range(1, 10):
         raise ValueError(f"expected a level from 1 to 9, got {level!r}")
     if min_size < 0:

@@ -148,9 +148,8 @@ class ConnectionLife:
 
     def _on_no_reply(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         request = self._exchange.request
-        if (
-            request is None or not request.status
-        ):  # once it has begun, sending tells whether the client is there
+        # Once it has begun, sending tells whether the client is there, unless nothing of it is sent.
+        if request is None or not request.status or self._replier.silent:
             self.close()
 
     def _on_event(self, bev: BufferEvent, what: int) -> None:  # noqa: ARG002 - a callback

@@ -344,10 +344,11 @@ class Request(RequestHead):
 
         evhttp has none.
         """
+        iterator = iter(pieces)
         self.send_reply_start(status, headers)
         door = self.connection
         if door is not None:
-            door.stream(pieces)
+            door.stream(iterator)
 
     def send_reply_end(self, trailers: Fields = ()) -> None:
         """End the answer.

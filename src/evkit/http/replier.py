@@ -122,6 +122,11 @@ class Replier:
         self._stream: Stream | None = None  # where they come from, if from an iterator
         self._drained: list[Drained] | None = None  # whom to tell when the output is empty
 
+    @property
+    def silent(self) -> bool:
+        """Whether the reply under way is one in pieces of which none is sent, as to HEAD."""
+        return self._pieces is not None and self._pieces.framing.silent
+
     # See ReplyDoor
 
     @property
@@ -219,7 +224,11 @@ class Replier:
         request = self._exchange.request
         assert request is not None
         self._stream = Stream(request, self, pieces)
-        self._stream.go_on()
+        if self._started().framing.silent:  # nobody is to see what it gives
+            self._stream.close()
+            self.end_reply(())
+        else:
+            self._stream.go_on()
 
     def inform(self, status: int, fields: Fields) -> None:
         """Send an interim reply."""

@@ -5,6 +5,7 @@ A decider: it knows targets, methods and handlers, and nothing of connections or
 
 import re
 from collections.abc import Callable, Iterable
+from inspect import iscoroutinefunction
 from typing import Final
 
 from evkit.http.message import Request
@@ -13,6 +14,18 @@ from evkit.http.parser.grammar import MAX_METHOD, TCHAR
 Handler = Callable[[Request], object]
 
 _METHOD: Final = re.compile(rb"%b{1,%d}+" % (TCHAR, MAX_METHOD))
+
+
+def check_handler(handler: Handler) -> None:
+    """Refuse what would never answer.
+
+    Raises:
+        TypeError: It can't be called, or is a coroutine function, which calling does not run.
+    """
+    if not callable(handler):
+        raise TypeError(f"a handler must be callable, got {handler!r}")
+    if iscoroutinefunction(handler):
+        raise TypeError(f"a handler is a plain function that is called, not async def: {handler!r}")
 
 
 class Route:
@@ -39,8 +52,7 @@ class Route:
         max_body: int | None = None,
         methods: Iterable[str] | None = None,
     ) -> None:
-        if not callable(handler):
-            raise TypeError(f"a handler must be callable, got {handler!r}")
+        check_handler(handler)
         if max_body is not None and (type(max_body) is not int or max_body < 0):
             raise ValueError(f"max_body must be a number of bytes >= 0 or None, got {max_body!r}")
         self.handler = handler
@@ -120,6 +132,8 @@ class Routes:
         Raises:
             ValueError: The path has a route already, or is none.
         """
+        if not isinstance(path, str):
+            raise TypeError(f"expected a path, got {path!r}")
         if not path.startswith("/"):
             raise ValueError(f"a path begins with /, got {path!r}")
         if prefix and not path.endswith("/"):

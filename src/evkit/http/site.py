@@ -99,7 +99,13 @@ class Site:
         stream: bool = False,
         max_body: "int | EllipsisType | None" = ...,
     ) -> Callable[[Handler], Handler]:
-        """Make a decorator that does `set_cb`."""
+        """Make a decorator that does `set_cb`.
+
+        Raises:
+            TypeError: It was used without a path.
+        """
+        if not isinstance(path, str):
+            raise TypeError(f'expected a path, as @server.route("/hello"), got {path!r}')
 
         def register(handler: Handler) -> Handler:
             self.set_cb(path, handler, prefix=prefix, methods=methods, stream=stream, max_body=max_body)
@@ -131,11 +137,13 @@ class Site:
                 case.
 
         Raises:
-            ValueError: There is such a pattern already.
+            ValueError: There is such a pattern already, or it is empty.
 
         Source: ``evhttp_add_virtual_host``, to which a server is handed.
         """
         pattern = _plain(pattern)
+        if not pattern:
+            raise ValueError("expected a host name or a pattern, got none")
         if pattern in self.virtual_hosts:
             raise ValueError(f"there is a virtual host for {pattern!r} already")
         site = self.virtual_hosts[pattern] = Site(self.max_body)

@@ -14,7 +14,7 @@ from evkit.http.door import Body, DoorBefore, ReplyDoor
 from evkit.http.exchange import MAX_OUTPUT
 from evkit.http.fields import Fields
 from evkit.http.message import Request
-from evkit.http.routes import Handler
+from evkit.http.routes import Handler, check_handler
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -49,6 +49,7 @@ def in_threads(handler: Handler, pool: "Executor | None" = None) -> Handler:
 
     What it lets escape is treated as of other handlers.
     """
+    check_handler(handler)
     return _InThreads(handler, pool)
 
 
@@ -121,10 +122,11 @@ class ThreadDoor(DoorBefore):
 
     def stream(self, pieces: Iterable[Body]) -> None:
         """See `ReplyDoor.stream`; the iterator runs in the thread that calls this."""
-        for piece in pieces:
-            if self._request.gone:
-                break
-            self._request.send_reply_chunk(piece)
+        if self._request.method != "HEAD":  # else nobody is to see what it gives
+            for piece in pieces:
+                if self._request.gone:
+                    break
+                self._request.send_reply_chunk(piece)
         self._request.send_reply_end()
 
     def inform(self, status: int, fields: Fields) -> None:
