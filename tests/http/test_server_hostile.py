@@ -1,6 +1,7 @@
 """Whatever comes over a socket ends in the right answers or a close: no second reply, no hang, no harm to others."""
 
 import json
+import re
 
 import h11
 import pytest
@@ -141,7 +142,7 @@ def test_any_bytes_get_at_most_one_refusal(site: Site, data: bytes, cut: int) ->
     client.send(data[cut:])
     client.finish()
     answer = client.rest()
-    assert answer.count(b"HTTP/1.1 ") <= 1
+    assert len(re.findall(rb"HTTP/1\.1 [0-9]{3} ", answer)) <= 1  # the body may speak of HTTP, too
     assert answer == b"" or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
     client.close()
     site.connected(0)

@@ -18,6 +18,14 @@ _OURS: Final = frozenset({"connection", "content-length", "date", "transfer-enco
 _CACHED: Final = 512
 """Lines to keep encoded: servers say the same few things over and over. Bounded, as values may come from a peer."""
 
+_RENAMED: Final = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""Those of RFC 9110, which Python has from 3.13 on."""
+
 Fields = Iterable[tuple[str, str]] | Mapping[str, str]
 
 
@@ -95,6 +103,6 @@ STATUS_LINES: Final = StatusLines()
 def reason(status: int) -> str:
     """Return the reason phrase of a status code: ``"Not Found"``; ``"Unknown"`` for one without a name."""
     try:
-        return HTTPStatus(status).phrase
+        return _RENAMED.get(status) or HTTPStatus(status).phrase
     except ValueError:
         return "Unknown"

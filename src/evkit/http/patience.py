@@ -87,6 +87,14 @@ class Pace:
         """Count bytes."""
         self._due += size / self._rate
 
+    def hold(self, now: float) -> None:
+        """Let no time pass until `go_on`: the body is held up, and not by its client."""
+        self._due -= now
+
+    def go_on(self, now: float) -> None:
+        """Let time pass again."""
+        self._due += now
+
     def left(self, now: float) -> float:
         """Return the seconds that are left; 0 or less: none."""
         return self._due - now
@@ -123,12 +131,14 @@ class Patience:
     def await_body(self, look: EventCallback) -> None:
         """Let a body have a pace from now on; ``look`` is to ask `body_is_slow` when it is time."""
         timeouts = self._timeouts
-        if timeouts.body_rate is None or timeouts.body is None or self._pace is not None:
+        if timeouts.body_rate is None or timeouts.body is None or self._deadline is not None:
             return
         base = self._bev.base
-        self._pace = Pace(base.now(), timeouts.body, timeouts.body_rate)
+        now = base.now()
+        if self._pace is None:
+            self._pace = Pace(now, timeouts.body, timeouts.body_rate)
         self._deadline = base.timer(look)
-        self._deadline.add(timeouts.body)
+        self._deadline.add(max(self._pace.left(now), 0.0))
 
     def body_came(self, size: int) -> None:
         """Count bytes of a body."""
@@ -152,12 +162,27 @@ class Patience:
 
     def enter(self, phase: Phase) -> None:
         """Let the time-outs of ``phase`` hold from now on."""
-        self.phase = phase
+        former, self.phase = self.phase, phase
+        pace = self._pace
         self.free()
+        if pace is not None:
+            self._keep(pace, former)
         timeouts = self._timeouts
         read = timeouts.keep_alive if phase is Phase.IDLE else timeouts.body if phase is Phase.BODY else None
         if self._bev.read_timeout != read:
             self._bev.set_timeouts(read=read, write=timeouts.write)
+
+    def _keep(self, pace: Pace, former: Phase) -> None:
+        """A handler that pauses a body and resumes it gives its client no time but that of the pause."""
+        if self.phase not in (Phase.REPLY, Phase.BODY):
+            return  # that body is complete
+        self._pace = pace
+        if self.phase is not former:
+            now = self._bev.base.now()
+            if former is Phase.BODY:
+                pace.hold(now)
+            else:
+                pace.go_on(now)
 
     def await_last(self, seconds: float) -> None:
         """Wait so long for a request, if one has not begun to come."""

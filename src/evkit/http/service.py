@@ -12,8 +12,9 @@ from evkit.core import EventBase
 from evkit.http.date import DateLine
 from evkit.http.door import Body
 from evkit.http.errors import BadRequest
+from evkit.http.fields import encode_line
 from evkit.http.forwarded import Proxies
-from evkit.http.message import Request
+from evkit.http.message import Request, as_body
 from evkit.http.parser import Engine, Limits, make_engine
 from evkit.http.patience import Timeouts
 from evkit.http.reply import plain_page
@@ -99,7 +100,9 @@ class Service:
         """Return the page for an error, and its content type."""
         if self.make_error_page is not None:
             try:
-                return self.make_error_page(status, message)
+                page, content_type = self.make_error_page(status, message)
+                encode_line("Content-Type", content_type)
+                return as_body(page), content_type  # found wrong now, not when a client has to go
             except Exception as exception:
                 self._base.escaped(exception, self)
         return plain_page(status, message)

@@ -70,6 +70,8 @@ class _InThreads:
 
     def _run(self, request: Request) -> None:
         door = request.connection
+        if door is None:
+            return  # the client did not wait: whoever sends and leaves would keep the pool busy
         try:
             self._handler(request)
         except Exception as exception:
