@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from below import Below, Ear, each, turn
 from evkit.core.base import EventBase
+from evkit.core.buffer import Buffer
 from evkit.core.bufferevent import BufferEvent, SocketBufferEvent
 from evkit.core.bufferevent.filter import FilterBufferEvent
 from evkit.core.bufferevent.gate import HELD_WAITING, SUSPEND_LOOKUP
@@ -29,7 +30,9 @@ from evkit.core.flags import (
     BEV_FLUSH,
     BEV_NEED_MORE,
     BEV_NORMAL,
+    BEV_OK,
     EV_READ,
+    EV_TIMEOUT,
     EV_WRITE,
 )
 from evkit.errors import ConnectError, ConnectionLost, TransportError, TransportTimeout
@@ -467,8 +470,8 @@ class TestClosing:
         layer.enable(BOTH)
         assert below.enabled == EV_READ
         layer.set_priority(1)
-        layer.set_timeouts(read=1, write=1)
         below.write(b"x")
+        layer.set_timeouts(read=1, write=1)
         below.enable(EV_WRITE)
         layer.resume(BOTH, SUSPEND_LOOKUP)
         turn(fakes.base)
@@ -685,6 +688,108 @@ class TestSilence:
         self.wait(manual_base, clock, 10)
         assert ear.heard == []
         assert below.output._callbacks is None
+
+    def test_what_goes_at_once_has_no_silence(
+        self, manual_base: EventBase, clock: ManualClock, below: Below, layer: Layer
+    ) -> None:
+        """Nothing listens to the buffer at the bottom, nor is there a timer, while nothing waits there."""
+        ear = Ear(layer)
+        layer.set_timeouts(write=5)
+        assert below.output._callbacks is None
+        layer.write(b"gone")
+        turn(manual_base)
+        assert (ear.take(), layer._write_timer, below.output._callbacks) == (["write"], None, None)
+        below.room = 1
+        layer.write(b"not")
+        turn(manual_base)
+        assert below.output._callbacks is not None
+        self.wait(manual_base, clock, 4)
+        below.take(1)
+        self.wait(manual_base, clock, 4)
+        assert (ear.heard, below.output.length) == ([], 1)
+        below.take(None)
+        assert below.output._callbacks is None
+        self.wait(manual_base, clock, 10)
+        assert ear.take() == ["write"]
+        below.room = 0
+        layer.write(b"again")
+        turn(manual_base)
+        self.wait(manual_base, clock, 5)
+        assert ear.heard == ["WRITING|TIMEOUT write: timed out after 5 s"]
+
+    def test_who_has_failed_listens_no_more(self, manual_base: EventBase, below: Below) -> None:
+        def fail(source: Buffer, sink: Buffer, _limit: int, _mode: int) -> int:
+            if below.output.length:
+                raise RuntimeError("not again")
+            sink.add_buffer(source)
+            return BEV_OK
+
+        layer = FilterBufferEvent(below, None, fail, close_underlying=False)
+        caught: list[object] = []
+        manual_base.exception_handler = lambda *story: caught.append(story)
+        layer.set_timeouts(write=5)
+        below.room = 0
+        layer.write(b"x")
+        turn(manual_base)
+        assert below.output._callbacks is not None
+        layer.write(b"y")
+        turn(manual_base)
+        assert (len(caught), layer.closed, below.closed, below.output.length) == (1, True, False, 1)
+        assert below.output._callbacks is None
+
+    def test_what_a_codec_swallows_is_no_silence(
+        self, manual_base: EventBase, clock: ManualClock, below: Below
+    ) -> None:
+        def swallow(source: Buffer, _sink: Buffer, _limit: int, _mode: int) -> int:
+            if not swallows:
+                return BEV_NEED_MORE
+            source.drain(len(source))
+            return BEV_OK
+
+        swallows = False
+        layer = FilterBufferEvent(below, None, swallow)
+        ear = Ear(layer)
+        layer.set_timeouts(write=5)
+        layer.write(b"x")
+        turn(manual_base)
+        self.wait(manual_base, clock, 4)
+        swallows = True
+        layer.write(b"y")
+        turn(manual_base)
+        self.wait(manual_base, clock, 4)
+        assert ear.heard == ["write"]
+
+    def test_input_puts_a_time_out_off_that_was_made_shorter(
+        self, manual_base: EventBase, clock: ManualClock, below: Below, layer: Layer
+    ) -> None:
+        ear = Ear(layer)
+        layer.set_timeouts(read=50)
+        layer.enable(EV_READ)
+        layer.read_timeout = 5
+        below.arrive(b"x")
+        assert ear.take() == ["read 1"]
+        self.wait(manual_base, clock, 4)
+        below.arrive(b"x")
+        assert ear.take() == ["read 1"]
+        self.wait(manual_base, clock, 4)
+        assert ear.heard == []
+        self.wait(manual_base, clock, 1)
+        assert ear.heard == ["READING|TIMEOUT read: timed out after 5 s"]
+
+    def test_input_in_the_pass_of_the_time_out_comes_first(
+        self, manual_base: EventBase, clock: ManualClock, below: Below, layer: Layer
+    ) -> None:
+        ear = Ear(layer)
+        layer.set_timeouts(read=5)
+        layer.enable(EV_READ)
+        assert layer._read_timer is not None
+        layer._read_timer.activate(EV_TIMEOUT)  # as when it is due, in one pass with what arrives
+        layer._read_timer.remove_timer()
+        below.arrive(b"x")
+        turn(manual_base)
+        assert ear.take() == ["read 1"]
+        self.wait(manual_base, clock, 5)
+        assert ear.heard == ["READING|TIMEOUT read: timed out after 5 s"]
 
     def test_the_progress_of_the_lowest_counts(
         self, manual_base: EventBase, clock: ManualClock, below: Below

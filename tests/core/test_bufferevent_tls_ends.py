@@ -198,6 +198,25 @@ class TestEnds:
         assert ends.client_ear.heard == ["read 6", "READING|EOF"]
         ends.close()
 
+    @pytest.mark.parametrize("records", [1, 2])
+    def test_a_cut_behind_what_is_not_read_yet(self, wired: Wire, records: int) -> None:
+        """Whoever cuts a stream must not get an end in order for it by being quick."""
+        ends = wired.shake()
+        ends.server.disable(EV_READ)
+        for _ in range(records):
+            ends.client.write(b"last")
+            turn(wired.base)
+        wired.server.input.feed(wired.client.sent)  # it was under way
+        wired.server.arrive_end()
+        turn(wired.base)
+        ends.server.enable(EV_READ)
+        turn(wired.base)
+        assert ends.server_ear.data == b"last" * records
+        assert (
+            ends.server_ear.heard[-1]
+            == "READING|ERROR read: the stream ended without the peer's close_notify"
+        )
+
     def test_a_cut_is_told_again_to_whoever_reads_again(self, wired: Wire) -> None:
         ends = wired.shake()
         wired.client.arrive_end()

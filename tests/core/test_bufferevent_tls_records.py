@@ -177,7 +177,7 @@ class TestFlowing:
         listened = 0
         while wired.client.reads():
             # What answers a peer's messages is not the user's to hold back, so reading stops instead.
-            ends.client._session._outgoing.write(bytes(10_000))
+            ends.client._session.outgoing.write(bytes(10_000))
             ends.server.write(b"a message")
             turn(wired.base)
             message, wired.server.sent = wired.server.sent, b""
@@ -187,7 +187,7 @@ class TestFlowing:
         wired.client.take(None)
         assert wired.client.reads()
         wired.client.room = 0
-        ends.client._session._outgoing.write(bytes(10_000))
+        ends.client._session.outgoing.write(bytes(10_000))
         ends.client.write(b"x")
         turn(wired.base)
         assert wired.client.reads()  # it begins anew
@@ -209,14 +209,70 @@ class TestFlowing:
     def test_holds_no_more_than_a_record_either_way(self, wired: Wire) -> None:
         """OpenSSL's buffers never shrink: what is in them at once is what a quiet connection keeps."""
         ends = wired.shake()
-        out = ends.client._session._outgoing = Counted(ends.client._session._outgoing)  # type: ignore[assignment]  # all of it that is used
-        into = ends.server._session._incoming = Counted(ends.server._session._incoming)  # type: ignore[assignment]  # as above
+        out = ends.client._session.outgoing = Counted(ends.client._session.outgoing)  # type: ignore[assignment]  # all of it that is used
+        into = ends.server._session.incoming = Counted(ends.server._session.incoming)  # type: ignore[assignment]  # as above
         data = os.urandom(1 << 20)
         ends.client.write(data)
         wired.carry(rounds=30)
         assert ends.server_ear.data == data
         for counted in (out, into):
             assert 1 << 14 < counted.most <= (1 << 14) + 2048 + 5  # RFC 5246 §6.2.3
+
+    def test_a_whole_record_is_asked_for_once(self, wired: Wire) -> None:
+        """Nor is OpenSSL asked whether it has more: it cannot have."""
+        ends = wired.shake()
+        asked = ends.server._session.ssl_object = Asked(ends.server.ssl_object)  # type: ignore[assignment]  # all of it that is used
+        for data in (b"one", b"two"):
+            ends.client.write(data)
+            wired.carry()
+        assert ends.server_ear.data == b"onetwo"
+        assert asked.names == ["read", "read"]
+
+    def test_what_a_goodbye_reads_ahead_comes_at_once(self, wired: Wire) -> None:
+        """It ends nothing that the peer says, and nothing of that waits for more to come."""
+        ends = wired.shake()
+        ends.server.disable(EV_READ)
+        for data in (b"one", b"two", b"three"):
+            ends.client.write(data)
+            turn(wired.base)
+        wired.server.input.feed(wired.client.sent)  # it was under way
+        wired.client.sent = b""
+        ends.server.shutdown_write()
+        turn(wired.base)
+        ends.server.enable(EV_READ)
+        turn(wired.base)
+        assert ends.server_ear.data == b"onetwothree"
+
+    def test_what_comes_in_the_middle_of_reading(self, wired: Wire) -> None:
+        ends = wired.shake()
+        sent = []
+        for data in (b"one", b"two"):
+            ends.client.write(data)
+            turn(wired.base)
+            sent.append(wired.client.sent)
+            wired.client.sent = b""
+
+        def arrive(_buffer: object, _info: object) -> None:
+            if sent:
+                wired.server.input.feed(sent.pop())
+
+        first = sent.pop(0)
+        ends.server.input.add_callback(arrive)
+        wired.server.arrive(first)
+        turn(wired.base)
+        assert ends.server_ear.data == b"onetwo"
+
+    def test_a_goodbye_in_the_middle_of_reading(self, wired: Wire) -> None:
+        """Of a callback on the input: what is read ahead behind its back is no less there."""
+        ends = wired.shake()
+        for data in (bytes(16_000), b"two", b"three"):
+            ends.client.write(data)
+            ends.client.flush_output()
+        turn(wired.base)
+        ends.server.input.add_callback(lambda _buffer, _info: ends.server.shutdown_write())
+        wired.server.arrive(wired.client.sent + b"")
+        turn(wired.base)
+        assert ends.server_ear.data == bytes(16_000) + b"twothree"
 
     def test_a_write_that_must_wait_for_the_peer(self, wired: Wire) -> None:
         """As in a renegotiation of TLS 1.2; OpenSSL wants the same bytes again."""
@@ -295,6 +351,18 @@ class Counted:
     def read(self) -> bytes:
         self.most = max(self.most, self.pending)
         return self.real.read()
+
+
+class Asked:
+    """An ``SSLObject``, and the names of what was asked of it."""
+
+    def __init__(self, real: ssl.SSLObject) -> None:
+        self.real = real
+        self.names: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        self.names.append(name)
+        return getattr(self.real, name)
 
 
 class Blocked:

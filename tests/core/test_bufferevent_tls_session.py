@@ -5,7 +5,15 @@ import ssl
 import pytest
 
 from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
-from evkit.core.bufferevent.tls_session import FAILED, HANDSHAKE, MAX_RECORD, OPEN, TLSSession, tls_error
+from evkit.core.bufferevent.tls_session import (
+    FAILED,
+    HANDSHAKE,
+    MAX_RECORD,
+    MAX_RECORD_SENT,
+    OPEN,
+    TLSSession,
+    tls_error,
+)
 from evkit.errors import TLSError
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -20,8 +28,8 @@ class Two:
         self.server = TLSSession(for_server, server_side=True, server_hostname=None, resumed=None)
 
     def carry(self) -> None:
-        self.server.feed([memoryview(self.client.take())])
-        self.client.feed([memoryview(self.server.take())])
+        self.server.incoming.write(self.client.outgoing.read())
+        self.client.incoming.write(self.server.outgoing.read())
 
     def shake(self) -> "Two":
         done: list[object] = [False, False]
@@ -47,14 +55,14 @@ def test_data(two: Two) -> None:
     assert two.server.read(100) == b"llo"
     assert two.server.read(100) is None
     assert [two.server.has_input] == [False]
-    assert two.client.take() == b""
+    assert two.client.outgoing.read() == b""
 
 
 def test_goodbyes(two: Two) -> None:
     two.client.say_goodbye()
     two.carry()
     two.client.say_goodbye()
-    assert two.client.take() == b""
+    assert two.client.outgoing.read() == b""
     before = two.server.over
     assert two.server.read(1) == b""
     assert (before, two.server.over) == (False, True)
@@ -80,13 +88,13 @@ def test_what_follows_the_end_is_given_back(two: Two) -> None:
     assert two.server.take_rest() == b""
     two.client.write(memoryview(b"x"))
     two.client.say_goodbye()
-    two.server.feed([memoryview(two.client.take()), memoryview(b"plain")])
+    two.server.incoming.write(two.client.outgoing.read() + b"plain")
     assert [two.server.read(9), two.server.take_rest(), two.server.read(9)] == [b"x", b"", b""]
     assert two.server.take_rest() == b"plain"
 
 
 def test_what_follows_a_bad_record_is_not(two: Two) -> None:
-    two.server.feed([memoryview(b"\x17\x03\x03\x00\x20" + bytes(32) + b"more")])
+    two.server.incoming.write(b"\x17\x03\x03\x00\x20" + bytes(32) + b"more")
     assert isinstance(two.server.read(1), TLSError)
     assert two.server.take_rest() == b""
 
@@ -103,6 +111,16 @@ def test_what_is_not_read_is_read_after_the_goodbye(two: Two) -> None:
     assert two.client.read(1) == b""
 
 
+def test_a_second_goodbye_loses_nothing(two: Two) -> None:
+    two.client.write(b"one")
+    two.client.say_goodbye()
+    two.carry()
+    two.server.say_goodbye()
+    assert two.server.over
+    two.server.say_goodbye()
+    assert [two.server.read(9), two.server.read(9)] == [b"one", b""]
+
+
 def test_what_is_not_read_waits_though_the_peer_has_not_ended(two: Two) -> None:
     two.client.write(memoryview(b"one"))
     two.carry()
@@ -115,30 +133,70 @@ def test_what_is_not_read_waits_though_the_peer_has_not_ended(two: Two) -> None:
 def test_no_goodbye(two: Two) -> None:
     two.client.forgo_goodbye()
     two.client.say_goodbye()
-    assert two.client.take() == b""
+    assert two.client.outgoing.read() == b""
 
 
 def test_no_goodbye_in_a_handshake(certificates: Certificates) -> None:
     two = Two(certificates, VERSIONS[1])
     two.client.say_goodbye()
-    assert two.client.take() == b""
+    assert two.client.outgoing.read() == b""
     assert two.client.stage == HANDSHAKE
     two.shake()
     assert two.client.stage == OPEN
     two.client.say_goodbye()
-    assert two.client.take() != b""
+    assert two.client.outgoing.read() != b""
 
 
-def test_room_is_a_record(two: Two) -> None:
-    """Whatever is in it, there is room for the rest of a record; the largest ones fit."""
-    assert two.client.write(memoryview(bytes(MAX_RECORD))) == MAX_RECORD
-    record = two.client.take()
-    before = two.server.room
-    two.server.feed([memoryview(record)[:-1]])
-    assert len(record) <= before
-    assert two.server.room == before - len(record) + 1
+def test_a_record_on_its_way_fits(two: Two) -> None:
+    """Who keeps `incoming` below the limit can always feed the rest of a record; the largest ones fit."""
+    assert two.client.write(bytes(MAX_RECORD)) == MAX_RECORD
+    record = two.client.outgoing.read()
+    assert MAX_RECORD < len(record) <= MAX_RECORD_SENT
+    two.server.incoming.write(record[:-1])
     assert two.server.read(MAX_RECORD) is None
-    assert two.server.room == before
+    assert two.server.incoming.pending == 0  # OpenSSL has it
+    two.server.incoming.write(record[-1:])
+    assert two.server.read(MAX_RECORD) == bytes(MAX_RECORD)
+
+
+class TestMore:
+    """Whether `read` is worth another call, known without a call."""
+
+    def test_of_a_record(self, two: Two) -> None:
+        two.client.write(b"hello")
+        two.carry()
+        seen = [(two.server.read(size), two.server.more) for size in (2, 3, 1)]
+        assert seen[0] == (b"he", True)
+        assert seen[1][0] == b"llo"  # as much as was asked for, so it may say either
+        assert seen[2][0] is None
+        two.client.write(b"hello")
+        two.carry()
+        assert (two.server.read(6), two.server.more) == (b"hello", False)
+
+    def test_of_two_records(self, two: Two) -> None:
+        two.client.write(b"one")
+        two.client.write(b"two")
+        two.carry()
+        seen = [(two.server.read(9), two.server.more) for _ in "12"]
+        assert seen == [(b"one", True), (b"two", False)]
+
+    def test_of_the_end(self, two: Two) -> None:
+        two.client.write(b"last")
+        two.client.say_goodbye()
+        two.carry()
+        assert (two.server.read(9), two.server.more) == (b"last", True)
+
+    def test_of_what_was_read_ahead(self, two: Two) -> None:
+        two.client.write(b"one")
+        two.client.write(b"two")
+        two.carry()
+        two.server.read(9)
+        two.server.say_goodbye()
+        assert two.server.more
+        two.client.write(b"three")
+        two.carry()
+        two.server.say_goodbye()
+        assert [two.server.read(9), two.server.more, two.server.read(9)] == [b"two", True, b"three"]
 
 
 def test_a_write_that_can_never_be(two: Two) -> None:
@@ -177,7 +235,7 @@ def test_a_stream_that_is_cut(two: Two) -> None:
 
 
 def test_garbage(two: Two) -> None:
-    two.server.feed([memoryview(b"\x17\x03\x03\x00\x20" + bytes(32))])
+    two.server.incoming.write(b"\x17\x03\x03\x00\x20" + bytes(32))
     error = two.server.read(1)
     assert isinstance(error, TLSError)
     assert str(error) == "read: TLS: decryption failed or bad record mac"
@@ -185,14 +243,14 @@ def test_garbage(two: Two) -> None:
     assert error.__cause__ is not None
     assert error.__cause__.__traceback__ is None
     assert error.__cause__.__context__ is None
-    assert two.server.take()  # the alert
+    assert two.server.outgoing.read()  # the alert
     two.server.say_goodbye()
     assert two.server.read(1) is error
 
 
 def test_a_handshake_that_fails(certificates: Certificates) -> None:
     two = Two(certificates, VERSIONS[1])
-    two.server.feed([memoryview(b"GET / HTTP/1.1\r\n")])
+    two.server.incoming.write(b"GET / HTTP/1.1\r\n")
     error = two.server.shake()
     assert isinstance(error, TLSError)
     assert (str(error), error.during) == ("connect: the TLS handshake failed: http request", "connect")

@@ -85,11 +85,12 @@ class LayerOutput(VirtualBufferEvent):
             self._pump_output()
         finally:
             below._flush_queued = queued
-        if below.output and not queued:
+        if below.output.length and not queued:
             below.flush_output()
-        if not below._unsent():
+        if self._moved and not below._unsent():
             self._report_written()  # the codec kept it all, or the one below defers its callbacks
-        self._tend_timers(EV_WRITE)
+        if self._moved or self.output.length or self._progress is not None:
+            self._tend_timers(EV_WRITE)  # which what went at once, as almost all does, need not pay for
 
     def _pump_output(self, mode: int = BEV_NORMAL, *, marks: bool = True, options: int = 0) -> bool:
         """Encode what there is and end the output where that is due.
@@ -162,22 +163,37 @@ class LayerOutput(VirtualBufferEvent):
         return result
 
     def _on_underlying_write(self, bev: BufferEvent) -> None:  # noqa: ARG002 - a callback
-        if self.output:
+        if self.output.length:
             self._pump_output()
-        self._report_written()
+        if self._moved:
+            self._report_written()
 
     def _report_written(self) -> None:
-        """Run the write callback if that is due: what was written has gone from below, too."""
+        """Run the write callback if that is due: what was encoded has gone from below, too."""
         unsent = self._unsent()
-        if self._moved and unsent <= self._write_low:
+        if unsent <= self._write_low:
             self._moved = unsent > 0
             if self._write_callback is not None:
                 self._call(self._write_callback)
 
     def _on_progress(self, buffer: Flow, info: BufferInfo) -> None:  # noqa: ARG002 - a callback
-        """Hear of what leaves the connection at the bottom, while there is a write time-out."""
+        """Hear of what leaves the connection at the bottom, while there is a write time-out and something to leave."""
         if info.deleted:
             self._tend_timers(EV_WRITE, anew=True)
+            if not self._unsent():
+                self._forget_progress()
+
+    def _tend_timers(self, events: int, *, anew: bool = False) -> None:
+        """See `VirtualBufferEvent._tend_timers`; what leaves the connection at the bottom is listened for meanwhile."""
+        super()._tend_timers(events, anew=anew)
+        if (
+            events & EV_WRITE
+            and self._progress is None
+            and self.write_timeout is not None
+            and not self.closed
+            and self._unsent()
+        ):
+            self._progress = _bottom(self).output.add_callback(self._on_progress)
 
     def _unsent(self) -> int:
         """See `BufferEvent._unsent`; the end of the stream counts as a byte."""
@@ -225,8 +241,6 @@ class LayerOutput(VirtualBufferEvent):
         """See `BufferEvent._adjust_timeouts`."""
         if self.write_timeout is None:
             self._forget_progress()
-        elif self._progress is None and not self.closed:
-            self._progress = _bottom(self).output.add_callback(self._on_progress)
         super()._adjust_timeouts()
 
     def _forget_progress(self) -> None:

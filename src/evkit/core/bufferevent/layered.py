@@ -91,7 +91,7 @@ class LayeredBufferEvent(LayerOutput):
         raise NotImplementedError
 
     def _has_input(self) -> bool:
-        """Whether there is something to decode."""
+        """Whether there is something to decode, as there is while the input below is not empty."""
         return self._filled or self._underlying.input.length > 0
 
     def _wants_input(self) -> bool:
@@ -111,12 +111,13 @@ class LayeredBufferEvent(LayerOutput):
         try:
             mode = BEV_FINISHED if self._end & BEV_EVENT_EOF else BEV_NORMAL
             result, grown = self._decode_all(mode, marks=True)
+            ended = self._end and result != BEV_OK
+            callback = self._read_callback
+            if grown and callback is not None and self.input.length >= self._read_low:
+                callback(self)
         except Exception as exception:
             self.escaped(exception)
             return
-        ended = self._end and result != BEV_OK
-        if grown and self._read_callback is not None and self.input.length >= self._read_low:
-            self._call(self._read_callback)
         if self.closed:
             return
         if result == BEV_ERROR:
@@ -140,10 +141,10 @@ class LayeredBufferEvent(LayerOutput):
         ignored = 0 if marks else SUSPEND_WATERMARK
         result = BEV_OK
         while result == BEV_OK and self._reads(ignored):
-            limit = self.room() if marks else NO_LIMIT
+            limit = self.room() if marks and self._read_high else NO_LIMIT
             if not limit:
                 break
-            if not self._has_input() and (mode == BEV_NORMAL or self._finished):
+            if not (source.length or self._has_input()) and (mode == BEV_NORMAL or self._finished):
                 result = BEV_NEED_MORE
                 break
             left, had = source.length, sink.length
@@ -153,7 +154,7 @@ class LayeredBufferEvent(LayerOutput):
             if result == BEV_OK and source.length == left and sink.length == had:
                 result = BEV_NEED_MORE
         if sink.length > before:
-            self._tend_timers(EV_READ, anew=True)
+            self._note_input()
         return result, sink.length > before
 
     def _pump_later(self) -> None:

@@ -10,7 +10,7 @@ from evkit.core.buffer import NO_LIMIT
 from evkit.core.bufferevent.common import BufferEvent
 from evkit.core.bufferevent.gate import HELD_WAITING, SUSPEND_FILTER
 from evkit.core.bufferevent.layered import LayeredBufferEvent
-from evkit.core.bufferevent.tls_session import HANDSHAKE, MAX_RECORD, TLSSession
+from evkit.core.bufferevent.tls_session import HANDSHAKE, MAX_RECORD, MAX_RECORD_SENT, TLSSession
 from evkit.core.flags import (
     BEV_ERROR,
     BEV_EVENT_EOF,
@@ -55,17 +55,15 @@ class TLSRecords(LayeredBufferEvent):
         source = self._underlying.input
         size = min(size, source.length)
         if size > 0:
-            self._session.feed(source.peek(size))
+            for piece in source.peek(size):
+                self._session.incoming.write(piece)
             source.spend(size)
         if self._end and not source.length:
             self._session.feed_eof()
 
-    def _push(self) -> int:
-        """Hand down what the session wants to send; return how much it was."""
-        data = self._session.take()
-        if data:
-            self._underlying.output.add(data)
-        return len(data)
+    def _push(self) -> None:
+        """Hand down what the session wants to send."""
+        self._underlying.output.add(self._session.outgoing.read())
 
     def _wants_input(self) -> bool:
         """See `LayeredBufferEvent._wants_input`: the handshake must go on whether the user reads or not."""
@@ -80,10 +78,18 @@ class TLSRecords(LayeredBufferEvent):
         else:
             super()._tend_underlying()
 
+    def _on_underlying_read(self, bev: BufferEvent) -> None:  # noqa: ARG002 - a callback
+        """See `LayeredBufferEvent._on_underlying_read`."""
+        if self._write_held:
+            self._pump_input()
+        else:  # as almost always: past those who look for a handshake and for a write that waits, which hold writing
+            super()._pump_input()
+
     def _on_underlying_write(self, bev: BufferEvent) -> None:
         """See `LayeredBufferEvent._on_underlying_write`: the answers are gone, too."""
-        self._answers = 0
-        self._tend_underlying()
+        if self._answers:
+            self._answers = 0
+            self._tend_underlying()
         super()._on_underlying_write(bev)
 
     # Reading
@@ -100,19 +106,27 @@ class TLSRecords(LayeredBufferEvent):
 
     def _decode(self, limit: int, mode: int) -> int:  # noqa: ARG002 - nothing is ever kept back
         """See `LayeredBufferEvent._decode`: one record."""
-        self._feed(self._session.room)
-        data = self._session.read(min(limit, MAX_RECORD))
-        answer = self._push()
-        if answer:
-            self._answers += answer
+        session, source = self._session, self._underlying.input
+        fits, come = MAX_RECORD_SENT - session.incoming.pending, source.length
+        if 0 < come <= fits and not self._end:  # all of it at once, as almost always
+            whole, start = source.front()
+            session.incoming.write(memoryview(whole)[start:] if start else whole)
+            source.spend(come)
+        else:
+            self._feed(fits)
+        data = session.read(limit if limit < MAX_RECORD else MAX_RECORD)
+        if session.outgoing.pending:
+            self._answers += session.outgoing.pending
+            self._push()
             self._tend_underlying()
         if data is None:  # what was fed were no data
-            return BEV_OK if self._underlying.input.length else BEV_NEED_MORE
+            return BEV_OK if source.length else BEV_NEED_MORE
         if isinstance(data, TLSError):
             return self._broken(data)
         if data:
             self.input.feed(data)
-            return BEV_OK
+            # Where this was all that had come, there is no need to ask again; but how the stream ends is asked for.
+            return BEV_OK if session.more or source.length or self._end else BEV_NEED_MORE
         return self._ended()
 
     def _ended(self) -> int:
@@ -141,12 +155,17 @@ class TLSRecords(LayeredBufferEvent):
         if not size:
             return BEV_OK
         try:
-            with output.pullup(size) as data:
-                sent = self._session.write(data)
+            if size == output.length:
+                whole, start = output.front()
+                sent = self._session.write(memoryview(whole)[start:] if start else whole)
+            else:
+                with output.pullup(size) as data:
+                    sent = self._session.write(data)
         except OSError as error:  # of a file in the output
             self.error = ConnectionLost.of(error, during="write")
             return BEV_ERROR
-        self._push()
+        # As _push, which would be a call a record.
+        self._underlying.output.add(self._session.outgoing.read())
         if isinstance(sent, TLSError):
             self.error = sent
             return BEV_ERROR

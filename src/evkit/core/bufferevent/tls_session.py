@@ -6,7 +6,6 @@ words), and that nothing is lost where OpenSSL would lose it. It knows nothing o
 
 import functools
 import ssl
-from collections.abc import Iterable
 from typing import Final
 
 from evkit.errors import During, TLSError
@@ -37,6 +36,10 @@ class TLSSession:
     Attributes:
         ssl_object: What it wraps.
         stage: ``HANDSHAKE``, ``OPEN`` or ``FAILED``.
+        incoming: Where the encrypted bytes go that have come: no more than ``MAX_RECORD_SENT`` at once, or it keeps
+            the memory.
+        outgoing: Where the encrypted bytes are that are to be sent. Look after every call.
+        more: Whether `read` may give something again, after it has given plain bytes and without more coming.
         over: Whether the peer's side has ended, in order or not; `read` may still have something from before.
         cut: Whether that was by `feed_eof`, without a close_notify.
 
@@ -48,10 +51,11 @@ class TLSSession:
         "_ahead",
         "_end",
         "_eof",
-        "_incoming",
         "_mute",
-        "_outgoing",
         "cut",
+        "incoming",
+        "more",
+        "outgoing",
         "over",
         "ssl_object",
         "stage",
@@ -74,15 +78,16 @@ class TLSSession:
             raise ValueError(
                 "server_hostname is needed: the context checks the name in the peer's certificate"
             )
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
+        self.incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
         try:
             self.ssl_object = context.wrap_bio(
-                self._incoming, self._outgoing, server_side, server_hostname, resumed
+                self.incoming, self.outgoing, server_side, server_hostname, resumed
             )
         except (ssl.SSLError, TypeError, UnicodeError) as error:
             raise ValueError(f"no TLS session can be made: {error}") from error
         self.stage = HANDSHAKE
+        self.more = False
         self.over = False
         self.cut = False
         self._eof = False
@@ -92,27 +97,13 @@ class TLSSession:
 
     # Encrypted bytes
 
-    @property
-    def room(self) -> int:
-        """How many encrypted bytes it takes now: those of a record, less what it has of it."""
-        return MAX_RECORD_SENT - self._incoming.pending
-
-    def feed(self, pieces: Iterable[memoryview]) -> None:
-        """Take encrypted bytes that have come; no more than `room`, or it keeps the memory for them."""
-        for piece in pieces:
-            self._incoming.write(piece)
-
     def feed_eof(self) -> None:
         """Hear that nothing more will come. OpenSSL does not: it would refuse to write from then on, too."""
         self._eof = True
 
-    def take(self) -> bytes:
-        """Return the encrypted bytes that are to be sent. Ask after every other call."""
-        return self._outgoing.read()
-
     def take_rest(self) -> bytes:
         """Return what was fed and came after the peer's close_notify: it belongs to no session."""
-        return self._incoming.read() if self._end == b"" else b""
+        return self.incoming.read() if self._end == b"" else b""
 
     # Errors are returned, not raised: a traceback would keep alive whoever keeps the error.
 
@@ -136,7 +127,8 @@ class TLSSession:
     @property
     def has_input(self) -> bool:
         """Whether there is something to read, or a part of it, or the end."""
-        return self._incoming.pending > 0 or self.over or bool(self._ahead) or self.ssl_object.pending() > 0
+        ended = self.over or self._eof
+        return ended or self.incoming.pending > 0 or bool(self._ahead) or self.ssl_object.pending() > 0
 
     def read(self, limit: int) -> bytes | TLSError | None:
         """Return plain bytes, of one record at most.
@@ -148,21 +140,16 @@ class TLSSession:
             ``None``: not before more has come. ``b""``: the peer has ended its side by close_notify. An error: a record
             is wrong, or the stream was cut short (`cut`). The end is told as often as it is asked for.
         """
+        data: bytes | TLSError
         if self._ahead:
             return self._read_ahead(limit)
-        return self._decrypt(limit) if self._end is None else self._end
-
-    def _read_ahead(self, limit: int) -> bytes:
-        piece = self._ahead.pop(0)
-        if len(piece) > limit:
-            self._ahead.insert(0, piece[limit:])
-        return piece[:limit]
-
-    def _decrypt(self, limit: int) -> bytes | TLSError | None:
-        data: bytes | TLSError
+        if self._end is not None:
+            return self._end
         try:
             data = self.ssl_object.read(limit)
             if data:
+                # Less than was asked for is all that is left of a record.
+                self.more = len(data) == limit or self.incoming.pending > 0
                 return data
         except ssl.SSLWantReadError:
             if not self._eof:
@@ -177,7 +164,14 @@ class TLSSession:
         self._end = data
         return data
 
-    def write(self, data: memoryview) -> int | TLSError | None:
+    def _read_ahead(self, limit: int) -> bytes:
+        piece = self._ahead.pop(0)
+        if len(piece) > limit:
+            self._ahead.insert(0, piece[limit:])
+        self.more = True
+        return piece[:limit]
+
+    def write(self, data: bytes | memoryview) -> int | TLSError | None:
         """Encrypt ``data``; return how much of it, or why not; ``None``: the same again, once more has come."""
         try:
             return self.ssl_object.write(data)
@@ -204,8 +198,11 @@ class TLSSession:
 
     def _read_all(self) -> None:
         """Read ahead: OpenSSL gives up on a session where it finds data when it says goodbye."""
-        while not self.over and isinstance(data := self._decrypt(MAX_RECORD), bytes):
-            self._ahead.append(data)
+        ahead: list[bytes] = []
+        while (self._ahead or not self.over) and isinstance(data := self.read(MAX_RECORD), bytes):
+            ahead.append(data)
+        self._ahead = ahead
+        self.more = bool(ahead)
 
 
 @functools.cache

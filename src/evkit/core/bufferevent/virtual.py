@@ -65,6 +65,16 @@ class VirtualBufferEvent(BufferEvent):
             due = not self._write_held & ~HELD_WAITING and self._unsent() > 0
             self._write_timer = self._tend(self._write_timer, self.write_timeout, due=due, anew=anew)
 
+    def _note_input(self) -> None:
+        """Count the silence of reading anew: something has come."""
+        timer, timeout = self._read_timer, self.read_timeout
+        if timer is not None and timeout is not None:
+            deadline = (self.base.pass_time or self.base.now()) + timeout
+            if timer.deadline <= deadline:  # it counts, for one that does not has an infinite deadline
+                timer.deadline = deadline  # as `Event.run`: only ever later, so the heap need not hear of it
+                return
+        self._tend_timers(EV_READ, anew=True)
+
     def _tend(self, timer: Event | None, timeout: float | None, *, due: bool, anew: bool) -> Event | None:
         if timeout is None or not due:
             if timer is not None:
