@@ -6,6 +6,7 @@ slowhttptest attacks it, h2load loads it, nginx and haproxy stand before it, and
 import gzip
 import http.client
 import os
+import random
 import re
 import shutil
 import signal
@@ -181,10 +182,15 @@ def behind(tls: ssl.SSLContext | None = None) -> Iterator[tuple[Site, Served]]:
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a port that nobody has, and that the system gives to no client meanwhile."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @contextmanager
