@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from evkit.core.base import EventBase
 from evkit.core.buffer import Buffer, BufferInfo
 from evkit.core.bufferevent import BufferEvent, SocketBufferEvent
-from evkit.core.bufferevent.common import SUSPEND_BANDWIDTH
+from evkit.core.bufferevent.gate import SUSPEND_BANDWIDTH
 from evkit.core.event import Event
 from evkit.core.flags import (
     BEV_EVENT_EOF,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import SocketBufferEvent
-from evkit.core.bufferevent.common import SUSPEND_GROUP
+from evkit.core.bufferevent.gate import SUSPEND_GROUP
 from evkit.core.bufferevent.rate_group import DEFAULT_MIN_SHARE, RateLimitGroup
 from evkit.core.event import Event
 from evkit.core.flags import (

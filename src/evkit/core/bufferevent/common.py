@@ -8,15 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from evkit.core.bufferevent.deferred import DeferredCallbacks
-from evkit.core.bufferevent.gate import HELD_CLOSED as HELD_CLOSED
-from evkit.core.bufferevent.gate import HELD_CONNECTING as HELD_CONNECTING
-from evkit.core.bufferevent.gate import HELD_NEW as HELD_NEW
-from evkit.core.bufferevent.gate import HELD_WAITING as HELD_WAITING
-from evkit.core.bufferevent.gate import NOBODY, Gate, check_directions
-from evkit.core.bufferevent.gate import SUSPEND_BANDWIDTH as SUSPEND_BANDWIDTH
-from evkit.core.bufferevent.gate import SUSPEND_FILTER as SUSPEND_FILTER
-from evkit.core.bufferevent.gate import SUSPEND_GROUP as SUSPEND_GROUP
-from evkit.core.bufferevent.gate import SUSPEND_LOOKUP as SUSPEND_LOOKUP
+from evkit.core.bufferevent.gate import HELD_CLOSED, NOBODY, Gate, check_directions
 from evkit.core.event import QueueEntry
 from evkit.core.flags import (
     BEV_EVENT_CONNECTED,

@@ -8,7 +8,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from evkit.core.bufferevent.common import HELD_CONNECTING, HELD_NEW, HELD_WAITING
+from evkit.core.bufferevent.gate import HELD_CONNECTING, HELD_NEW, HELD_WAITING
 from evkit.core.bufferevent.limited import RateLimitedBufferEvent
 from evkit.core.event import Deferred, Event, QueueEntry
 from evkit.core.flags import (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from evkit.core.buffer import NO_LIMIT
 from evkit.core.buffer.segments import Sender
-from evkit.core.bufferevent.common import SUSPEND_BANDWIDTH, SUSPEND_GROUP
+from evkit.core.bufferevent.gate import SUSPEND_BANDWIDTH, SUSPEND_GROUP
 from evkit.core.event import Event
 from evkit.core.flags import EV_READ, EV_WRITE
 from evkit.core.rate_limit import RateLimit, TokenBucket

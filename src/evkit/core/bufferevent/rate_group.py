@@ -10,7 +10,7 @@ from random import randrange
 from typing import TYPE_CHECKING, Final
 
 from evkit.core.buffer import NO_LIMIT
-from evkit.core.bufferevent.common import SUSPEND_GROUP
+from evkit.core.bufferevent.gate import SUSPEND_GROUP
 from evkit.core.bufferevent.limits import renewed
 from evkit.core.event import Event
 from evkit.core.flags import EV_READ, EV_WRITE

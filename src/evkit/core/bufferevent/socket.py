@@ -8,8 +8,9 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from evkit.core.buffer import Buffer
-from evkit.core.bufferevent.common import HELD_CLOSED, HELD_CONNECTING, HELD_WAITING, time_out
+from evkit.core.bufferevent.common import time_out
 from evkit.core.bufferevent.connecting import ConnectingBufferEvent
+from evkit.core.bufferevent.gate import HELD_CLOSED, HELD_CONNECTING, HELD_WAITING
 from evkit.core.event import INSERTED, Event
 from evkit.core.flags import (
     BEV_EVENT_EOF,
