@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from evkit import EventBase
 from evkit.http import Request, Server
-from evkit.http.forms import safe_filename
+from evkit.http.forms.forms import safe_filename
 
 PAGE = """<!doctype html>
 <meta charset="utf-8">

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 
 from evkit.core import Buffer, BufferEvent, EventBase
-from evkit.http.connection import ServerConnection
-from evkit.http.door import Body
 from evkit.http.fields import Fields
-from evkit.http.message import Request
-from evkit.http.reply import plain_page
+from evkit.http.server.connection import ServerConnection
+from evkit.http.server.door import Body
+from evkit.http.server.reply import plain_page
+from evkit.http.server.request import Request
 from http_server_aids import Site
 
 MIB = 1 << 20

@@ -24,10 +24,10 @@ from evkit.core.base import EventBase
 from evkit.core.clock import Clock
 from evkit.core.config import EventConfig
 from evkit.core.flags import BASE_IGNORE_ENV, COUNT_ADDED, EVLOOP_NONBLOCK, EVLOOP_ONCE
-from evkit.http.certificates import Certificates
 from evkit.http.errors import BadRequest
-from evkit.http.message import Request
-from evkit.http.server import Server
+from evkit.http.server.request import Request
+from evkit.http.server.server import Server
+from evkit.http.tls.certificates import Certificates
 
 GUARD: Final = 20.0
 """Seconds of real time after which a test that waits for something fails; nothing depends on it otherwise."""

@@ -46,8 +46,9 @@ from evkit.core.datagram import DEFAULT_MAX_QUEUE
 from evkit.core.framing import DEFAULT_MAX_LINE, DEFAULT_MAX_MESSAGE
 from evkit.core.listener import _PAUSE
 from evkit.core.piping import DEFAULT_HIGH
-from evkit.http import Limits, Server, Timeouts, connection, exchange, farewell
-from evkit.http.server import DEFAULT_MAX_BODY, DEFAULT_MAX_CONNECTIONS
+from evkit.http import Limits, Server, Timeouts
+from evkit.http.server import connection, exchange, farewell
+from evkit.http.server.server import DEFAULT_MAX_BODY, DEFAULT_MAX_CONNECTIONS
 from running import PATIENCE
 
 ROOT = Path(__file__).parents[1]

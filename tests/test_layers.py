@@ -28,7 +28,7 @@ BELOW = {
 """The parts of evkit, and which of them each may import; ``__init__`` is the face, ``from evkit import EventBase``."""
 DOORS = {
     "h11": "evkit.http.parser.h11_engine",
-    "python_multipart": "evkit.http.part_splitter",
+    "python_multipart": "evkit.http.forms.part_splitter",
     "dns": "evkit.dns",
     "msgpack": "evkit.rpc",
     "argcomplete": "evkit.cli",

@@ -74,11 +74,11 @@ def environment(site: Site) -> dict[str, str]:
 
 def _prepare_evkit(_: Site) -> str:
     try:
-        found = importlib.util.find_spec("evkit.http.server")
+        found = importlib.util.find_spec("evkit.http.server.server")
     except ImportError:
         found = None
     if found is None:
-        raise PeerMissing("evkit.http.server cannot be imported; python -m pip install -e .")
+        raise PeerMissing("evkit.http.server.server cannot be imported; python -m pip install -e .")
     return distributions("evkit", "h11") + commit()
 
 

@@ -17,7 +17,7 @@ from evkit.cli.options import add_options
 from evkit.cli.parser import Parser
 from evkit.core import EventBase, EventConfig
 from evkit.http import Request
-from evkit.http.log_format import LogFormat
+from evkit.http.log.format import LogFormat
 
 GUARD = 20.0
 """Seconds of real time after which a test that waits for something fails."""

@@ -1,6 +1,6 @@
 """The access log of ``evkit serve``: where it goes, what its lines look like, and that it can be rotated.
 
-Lines are made by `evkit.http.access_log` and written by `evkit.http.log_file`; here options become these two.
+Lines are made by `evkit.http.log.access_log` and written by `evkit.http.log.file`; here options become these two.
 """
 
 import os
@@ -14,9 +14,9 @@ from typing import Final
 from evkit import Event, EventBase
 from evkit.cli.errors import USAGE, Failure
 from evkit.cli.terminal import say
-from evkit.http.access_log import AccessLog
-from evkit.http.log_file import LogFile
-from evkit.http.log_format import LogFormat
+from evkit.http.log.access_log import AccessLog
+from evkit.http.log.file import LogFile
+from evkit.http.log.format import LogFormat
 
 STDOUT: Final = "-"
 """The name of standard output."""

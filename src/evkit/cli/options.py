@@ -24,7 +24,7 @@ from evkit.cli.values import (
     size_or_none,
 )
 from evkit.http import Limits, Server, Timeouts, engines
-from evkit.http.log_format import PRESETS
+from evkit.http.log.format import PRESETS
 
 DEFAULT_BIND: Final = ("127.0.0.1", 8080)
 """This machine alone: a folder is not shown to the network unless somebody says so."""

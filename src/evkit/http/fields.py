@@ -1,7 +1,7 @@
 """The fields and the first line of a reply, as bytes that can carry nothing else.
 
 A decider: whatever a handler passes in as a name or a value comes out as exactly one line of a header section, or as an
-error. Which fields a reply needs is decided in `evkit.http.reply`.
+error. Which fields a reply needs is decided in `evkit.http.server.reply`.
 """
 
 import re

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import quote
 
 from evkit.http.content_coding import acceptable
-from evkit.http.message import Request
+from evkit.http.server.request import Request
 from evkit.http.static import listing as page
 from evkit.http.static.conditions import collect
 from evkit.http.static.content_types import ContentTypes

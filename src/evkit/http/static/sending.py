@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from evkit.core import Buffer
-from evkit.http.message import Request
+from evkit.http.server.request import Request
 from evkit.http.static.conditions import evaluate, range_fits
 from evkit.http.static.ranges import ByteRange, content_range, last_line, part_head, select_ranges
 from evkit.http.static.representation import NOSNIFF, Pair, Representation

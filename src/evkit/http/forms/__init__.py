@@ -1,0 +1,1 @@
+"""The bodies that forms send: in one line, and in parts."""
