@@ -102,27 +102,66 @@ class TestCounting:
         fd_map.remove(event)
         assert fd_map.tally.added == 0
 
-    def test_empty_slots_go(self, fakes: FakeBase) -> None:
+    def test_what_is_empty_goes(self, fakes: FakeBase) -> None:
         fd_map = FdMap(fakes.backend, Tally())
-        event = fakes.base.event(FD, EV_READ, ignore)
-        fd_map.add(event)
-        assert list(fd_map.slots) == [FD]
-        fd_map.remove(event)
-        assert fd_map.slots == {}
+        one, two = (fakes.base.event(FD, EV_READ, ignore) for _ in range(2))
+        fd_map.add(one)
+        fd_map.add(two)
+        fd_map.remove(one)
+        fd_map.remove(two)
+        assert fd_map.alone == {}
+        assert fd_map.shared == {}
+        assert fd_map.events_of(FD) == []
 
     def test_events_stand_newest_first(self, fakes: FakeBase) -> None:
         fd_map = FdMap(fakes.backend, Tally())
         events = [fakes.base.event(FD, EV_READ, ignore) for _ in range(3)]
         for event in events:
             fd_map.add(event)
-        assert fd_map.slots[FD].events == events[::-1]
+        assert fd_map.events_of(FD) == events[::-1]
 
-    def test_slot_counts_each_bit(self) -> None:
-        slot = Slot()
-        assert slot.count(EV_READ | EV_WRITE, 1) == EV_READ | EV_WRITE
-        assert slot.count(EV_READ | EV_CLOSED, 1) == EV_READ | EV_WRITE | EV_CLOSED
-        assert slot.count(EV_READ | EV_WRITE, -1) == EV_READ | EV_CLOSED
-        assert slot.count(EV_READ | EV_CLOSED, -1) == 0
+    def test_an_event_that_is_left_alone_is_found_in_one_step_again(self, fakes: FakeBase) -> None:
+        fd_map = FdMap(fakes.backend, Tally())
+        reader = fakes.base.event(FD, EV_READ, ignore)
+        writer = fakes.base.event(FD, EV_WRITE, ignore)
+        fd_map.add(reader)
+        assert fd_map.alone == {FD: reader}
+        fd_map.add(writer)
+        assert (fd_map.alone, list(fd_map.shared)) == ({}, [FD])
+        fd_map.remove(writer)
+        assert (fd_map.alone, fd_map.shared) == ({FD: reader}, {})
+
+    def test_edge_triggered_events_are_never_alone(self, fakes: FakeBase) -> None:
+        fd_map = FdMap(fakes.backend, Tally())
+        one, two = (fakes.base.event(FD, EV_READ | EV_ET, ignore) for _ in range(2))
+        fd_map.add(one)
+        fd_map.add(two)
+        fd_map.remove(one)
+        assert (fd_map.alone, list(fd_map.shared)) == ({}, [FD])
+        fd_map.remove(two)
+        assert (fd_map.alone, fd_map.shared) == ({}, {})
+
+    def test_a_refused_second_event_leaves_the_first_alone(self, fakes: FakeBase) -> None:
+        fd_map = FdMap(fakes.backend, Tally())
+        reader = fakes.base.event(FD, EV_READ, ignore)
+        fd_map.add(reader)
+        fakes.backend.refuse(FD, OSError(1, "refused"))
+        with pytest.raises(OSError, match="refused"):
+            fd_map.add(fakes.base.event(FD, EV_WRITE, ignore))
+        with pytest.raises(ValueError, match="can't be mixed"):
+            fd_map.add(fakes.base.event(FD, EV_READ | EV_ET, ignore))
+        assert (fd_map.alone, fd_map.shared) == ({FD: reader}, {})
+        assert fakes.backend.wanted[FD] == EV_READ
+
+    def test_slot_counts_each_bit(self, fakes: FakeBase) -> None:
+        both, closing = (
+            fakes.base.event(FD, bits, ignore) for bits in (EV_READ | EV_WRITE, EV_READ | EV_CLOSED)
+        )
+        slot = Slot(both)
+        assert slot.join(both) == EV_READ | EV_WRITE
+        assert slot.join(closing) == EV_READ | EV_WRITE | EV_CLOSED
+        assert slot.leave(both) == EV_READ | EV_CLOSED
+        assert slot.leave(closing) == 0
 
     @settings(max_examples=60, deadline=None)
     @given(

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakValueDictionary
 
-from evkit.core.event import INSERTED, Deferred, Event, EventCallback, FinalizeCallback, SignalEvent
+from evkit.core.event import DIRECT, INSERTED, Deferred, Event, EventCallback, FinalizeCallback, SignalEvent
 from evkit.core.flags import EV_CLOSED, EV_READ, EV_WRITE
 from evkit.core.log import LOG_DEBUG, LOG_WARN, log
 from evkit.core.setup import SETUP
@@ -169,6 +169,7 @@ class DebugEvent(Checked):
 
     def __init__(self, base: "Registry", fd: int, events: int, callback: EventCallback) -> None:
         super().__init__(base, fd, events, callback)
+        self.flags &= ~DIRECT  # `run` has something to tell
         self._file = _file_behind(fd) if self._has_descriptor() else None
         if self._file is not None and os.get_blocking(fd):
             raise ValueError(

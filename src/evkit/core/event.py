@@ -32,6 +32,7 @@ INSERTED: Final = 0x02
 ACTIVE: Final = 0x08
 INTERNAL: Final = 0x10
 STALE: Final = 0x40  # it stands in a queue without meaning it any more
+DIRECT: Final = 0x20  # it persists without a time-out: to run it is to call its callback
 FINALIZING: Final = 0x80  # freed or finalized: it is never waited for again
 
 _IO: Final = EV_READ | EV_WRITE | EV_CLOSED
@@ -163,7 +164,7 @@ class Event(QueueEntry):
 
     def __init__(self, base: "Registry", fd: int, events: int, callback: EventCallback) -> None:
         self.base = base  # type: ignore[assignment]  # not by way of the class above: see `Deferred`
-        self.flags = 0
+        self.flags = DIRECT if events & EV_PERSIST else 0
         self.level = base.queues.npriorities // 2
         self.fd = fd
         self.events = events
@@ -260,7 +261,9 @@ class Event(QueueEntry):
     def _set_timer(self, seconds: float, queue: CommonTimeout | None) -> None:
         if self.flags & ACTIVE and self.result & EV_TIMEOUT:
             self.withdraw()  # it is about to be called for a time-out that no longer holds
-        self.interval = seconds if self.events & EV_PERSIST else None
+        if self.events & EV_PERSIST:
+            self.interval = seconds
+            self.flags &= ~DIRECT
         base = self.base
         base.timers.set(self, (base.pass_time or base.now()) + seconds, queue)
 
@@ -419,6 +422,7 @@ class SignalEvent(Event):
 
     def __init__(self, base: "Registry", signum: int, events: int, callback: EventCallback) -> None:
         super().__init__(base, signum, events, callback)
+        self.flags &= ~DIRECT  # a callback may be due several times
         self._ncalls = 0
         self._deleted = False  # since the series of calls that runs now began
 

@@ -99,11 +99,11 @@ class LockedQueues(ActiveQueues):
         with self._guard.released:
             super().send_outbox()
 
-    def _run(self, queue: deque[QueueEntry], limit: int = -1) -> int:
+    def _run(self, queue: deque[QueueEntry]) -> int:
         """See `ActiveQueues._run`; called with the lock held."""
         done = 0
         try:
-            while queue and done != limit:
+            while queue:
                 entry = queue.popleft()
                 flags = entry.flags
                 entry.flags = flags & ~(ACTIVE | STALE)

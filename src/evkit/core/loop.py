@@ -198,28 +198,37 @@ class Loop(Registry):
             ready = self._backend.wait(timeout)
         except OSError as error:
             fatal(f"the {self.method} backend failed: {error}", error)
-        slots = self._fds.slots
+        alone = self._fds.alone
         masks = self._backend.masks
         queues = self.queues.queues
         for fd, native in ready:
-            slot = slots.get(fd)
-            if slot is None:
-                continue  # reported once more after it was forgotten
-            what = masks[native]
-            for event in slot.events:
-                hit = event.events & what
-                if hit:
-                    flags = event.flags
-                    if flags & _QUEUED:
-                        event.activate(hit | slot.edge)
-                    else:
-                        event.flags = flags | ACTIVE
-                        event.result = hit | slot.edge
-                        queues[event.level].append(event)
+            try:
+                event = alone[fd]
+            except KeyError:
+                self._activate_shared(fd, masks[native])
+                continue
+            hit = event.events & masks[native]
+            if hit:
+                flags = event.flags
+                if flags & _QUEUED:
+                    event.activate(hit)
+                else:
+                    event.flags = flags | ACTIVE
+                    event.result = hit
+                    queues[event.level].append(event)
         if self._caches_time:
             self.pass_time = self._monotonic()
         if self._check_watchers:
             self._run_watchers(self._check_watchers, None)
+
+    def _activate_shared(self, fd: int, what: int) -> None:
+        """Queue those events of ``fd`` that ``what`` concerns; it may be reported once more after it was forgotten."""
+        slot = self._fds.shared.get(fd)
+        if slot is not None:
+            for event in slot.events:
+                hit = event.events & what
+                if hit:
+                    event.activate(hit | slot.edge)
 
     def _timeout_after_watchers(self, wait: bool) -> float | None:
         """Return how long to wait, now that watchers may have written, activated, or added something."""

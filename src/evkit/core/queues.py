@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from evkit.core.config import EventConfig
-from evkit.core.event import ACTIVE, INTERNAL, STALE, QueueEntry
+from evkit.core.event import ACTIVE, DIRECT, INTERNAL, STALE, QueueEntry
 from evkit.core.timers import NEVER
 
 _MAX_DEFERRED: Final = 32
@@ -218,8 +218,8 @@ class ActiveQueues:
             self._running_priority = -1
         return 0 if active or self.later else None
 
-    def _run(self, queue: deque[QueueEntry], limit: int = -1) -> int:
-        """Run what is queued, at most ``limit`` callbacks, and send what each of them wrote.
+    def _run(self, queue: deque[QueueEntry]) -> int:
+        """Run what is queued, and send what each of them wrote.
 
         Source: ``event_process_active_single_queue``.
         """
@@ -227,7 +227,7 @@ class ActiveQueues:
         outbox = self.outbox
         entry: QueueEntry | None = None
         try:
-            while queue and done != limit:
+            while queue:
                 entry = queue.popleft()
                 flags = entry.flags
                 entry.flags = flags & _TAKEN
@@ -237,7 +237,10 @@ class ActiveQueues:
                     done -= 1
                 self.running = entry
                 try:
-                    entry.run()
+                    if flags & DIRECT:
+                        entry.callback(entry, entry.result)  # type: ignore[attr-defined]  # only an Event is DIRECT
+                    else:
+                        entry.run()
                 except (KeyboardInterrupt, SystemExit):
                     raise
                 except BaseException as exception:  # asyncio's CancelledError is no Exception
@@ -261,7 +264,7 @@ class ActiveQueues:
         end = self._monotonic() + self._max_interval
         done = 0
         while queue and not self.interrupt:
-            done += self._run(queue, 1)
+            done += self._run(deque((queue.popleft(),)))
             if done == self._max_callbacks or self._monotonic() >= end:
                 break
         return done

@@ -138,13 +138,12 @@ class Registry:
 
     def forget(self, fd: int) -> None:
         """Delete all events of a descriptor that is closed under them: its number may come back tomorrow."""
-        slot = self._fds.slots.get(fd)
-        for event in tuple(slot.events) if slot is not None else ():
+        for event in self._fds.events_of(fd):
             event.delete()
 
     def waits_for(self, fd: int) -> bool:
         """Return whether any event waits for a descriptor."""
-        return not self.closed and fd in self._fds.slots
+        return not self.closed and bool(self._fds.events_of(fd))
 
     def add_internal(self, fd: int, callback: EventCallback) -> Event:
         """Wait for reading on a descriptor of evkit's own: such an event keeps no loop alive and counts nowhere."""
