@@ -11,7 +11,7 @@ from evkit.core.buffer import Buffer
 from evkit.http.parser.chunked import ChunkedReader
 from evkit.http.parser.contract import CHUNKED, Limits, RequestHead
 from evkit.http.parser.grammar import HEAD, RULING
-from evkit.http.parser.rules import decide
+from evkit.http.parser.rules import Ruled, decide, heed
 from evkit.http.parser.scan import Scanner
 
 # The shortest field line is "a:" CRLF, so a head of four times max_fields bytes cannot have too many.
@@ -27,8 +27,11 @@ class NativeEngine:
     __slots__ = (
         "_body_left",
         "_chunks",
+        "_fields",
         "_head_type",
         "_limits",
+        "_minor",
+        "_ruled",
         "_scanner",
         "_short",
         "max_body",
@@ -45,6 +48,9 @@ class NativeEngine:
         # A head up to here cannot pass any limit, so that one comparison stands for all of them.
         self._short = min(limits.max_target, limits.max_head, limits.max_fields * _SHORTEST_FIELD)
         self._scanner: Scanner | None = None
+        # The fields of the last head and what they say: a client repeats itself (which is what HPACK lives on).
+        self._fields = self._minor = b""
+        self._ruled: Ruled = (None, 0, False, False)
         self._body_left = 0
         self._chunks: ChunkedReader | None = None
 
@@ -63,11 +69,14 @@ class NativeEngine:
             self._check_limits(data, start, size)
         self._scanner = None
         method, target, minor, fields = match.groups()
+        if fields != self._fields or minor != self._minor:
+            self._ruled = heed(0 if minor == b"0" else 1, RULING.findall(fields))
+            self._fields, self._minor = fields, minor
         head = decide(
             method.decode(),
             target.decode(),
             0 if minor == b"0" else 1,
-            RULING.findall(fields),
+            self._ruled,
             fields,
             self._head_type,
         )

@@ -18,6 +18,9 @@ from evkit.http.parser.contract import CHUNKED, RequestHead
 Ruling = list[tuple[bytes, bytes]]
 """The ruling fields of a head, in order: Host, Content-Length, Transfer-Encoding, Connection, Expect."""
 
+Ruled = tuple[str | None, int, bool, bool]
+"""What they say: see `heed`."""
+
 # RFC 3986 §3.2.2 without the comma in reg-name: two Host lines that a proxy folded into one look like that.
 _AUTHORITY: Final = re.compile(rb"(?:\[([0-9A-Fa-f:.]++)\]|[0-9A-Za-z\-._~!$&'()*+;=%]++)(?::([0-9]*+))?")
 _BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f][0-9A-Fa-f])")
@@ -43,27 +46,51 @@ def decide(
     method: str,
     target: str,
     minor: int,
-    ruling: Ruling,
+    ruled: Ruled,
     raw: bytes,
     head_type: type[RequestHead] = RequestHead,
 ) -> RequestHead:
-    """Apply every rule to a well-formed head.
+    """Apply what depends on the request line to a well-formed head, and make it.
 
     Args:
         method: A token.
         target: Visible ASCII without ``#``.
         minor: 0 or 1, as `minor_version` gives it.
-        ruling: The ruling fields in order, names in any case, values with or without OWS around.
+        ruled: What `heed` says of its fields.
         raw: All field lines, for `RequestHead.headers`.
         head_type: What to make of them.
 
     Raises:
+        BadRequest: 400; the docstring of each rule below says why.
+    """
+    host, length, persists, waits = ruled
+    if target[0] != "/" or method == "CONNECT":
+        # RFC 9112 §3.2.2, §3.3: the target's authority wins over Host, which must be there and right nevertheless.
+        authority = target_authority(method, target)
+        if authority is not None:
+            host = authority
+        if length and method == "CONNECT":
+            raise BadRequest(400, "CONNECT has no body: what follows is the tunnel's")  # RFC 9110 §9.3.6
+    return head_type(method, target, minor, host, length, persists, waits, raw)
+
+
+def heed(minor: int, ruling: Ruling) -> Ruled:
+    """Apply every rule that depends on the ruling fields and the version alone.
+
+    A client says the same with each of its requests, as a rule, so that an answer is good for more than one.
+
+    Args:
+        minor: 0 or 1, as `minor_version` gives it.
+        ruling: The ruling fields in order, names in any case, values with or without OWS around.
+
+    Returns:
+        The ``host``, ``body_length``, ``keep_alive`` and ``expect_continue`` of a `RequestHead`.
+
+    Raises:
         BadRequest: 400, 413, 417 or 501; the docstring of each rule below says why.
     """
-    # RFC 9112 §3.2.2, §3.3: the target's authority wins over Host, which must be there and right nevertheless.
-    authority = None if target[0] == "/" and method != "CONNECT" else target_authority(method, target)
-    if minor and authority is None and len(ruling) == 1 and len(ruling[0][0]) == _HOST_LENGTH:
-        return head_type(method, target, minor, check_host(ruling[0][1]), 0, True, False, raw)
+    if minor and len(ruling) == 1 and len(ruling[0][0]) == _HOST_LENGTH:
+        return check_host(ruling[0][1]), 0, True, False
     host = length = coding = connection = expect = None
     for name, value in ruling:
         key = name.lower()
@@ -83,19 +110,12 @@ def decide(
             expect = value if expect is None else expect + b"," + value
     if host is None and minor:
         raise BadRequest(400, "an HTTP/1.1 request needs a Host field")  # RFC 9112 §3.2
-    named = None if host is None else check_host(host)
     size = 0 if length is None and coding is None else body_length(minor, length, coding)
-    if size and method == "CONNECT":
-        raise BadRequest(400, "CONNECT has no body: what follows is the tunnel's")  # RFC 9110 §9.3.6
-    return head_type(
-        method,
-        target,
-        minor,
-        named if authority is None else authority,
+    return (
+        None if host is None else check_host(host),
         size,
         minor > 0 if connection is None else keep_alive(minor, connection),
         expect is not None and expects_continue(minor, expect) and size != 0,
-        raw,
     )
 
 

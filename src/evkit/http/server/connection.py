@@ -71,10 +71,25 @@ class ServerConnection(ConnectionLife):
     # Requests
 
     def _on_read(self, bev: BufferEvent) -> None:
-        """Read and serve requests, until bytes are missing or a handler takes its time."""
+        """Read and serve requests, until bytes are missing or a handler takes its time; then wait for that."""
+        exchange, source, output = self._exchange, bev.input, bev.output
+        turns = _REQUESTS_PER_TURN
         self._reading = True
         try:
-            step = self._serve(bev.input, bev.output)
+            while True:
+                step = exchange.next_step(source.length, output.length, turns)
+                if step is _READ_HEAD:
+                    read = self._next_request(source)
+                elif step is _READ_BODY:
+                    read = self._read_body(source)
+                elif step is _AWAIT_ROOM and self._has_room():
+                    continue
+                else:
+                    break
+                if not read:
+                    step = exchange.starve(0 if _is_empty_line(source) else source.length)
+                    break
+                turns -= 1
         except BadRequest as error:
             self._refuse(error)
             return
@@ -84,24 +99,6 @@ class ServerConnection(ConnectionLife):
             self._wait(step)
         elif self._patience.phase is not _IDLE:
             self._patience.enter(_IDLE)
-
-    def _serve(self, source: Buffer, output: Buffer) -> Step:
-        """Take steps until there is something to wait for; return that."""
-        exchange = self._exchange
-        turns = _REQUESTS_PER_TURN
-        while True:
-            step = exchange.next_step(source.length, output.length, turns)
-            if step is _READ_HEAD:
-                read = self._next_request(source)
-            elif step is _READ_BODY:
-                read = self._read_body(source)
-            elif step is _AWAIT_ROOM and self._has_room():
-                continue
-            else:
-                return step
-            if not read:
-                return exchange.starve(0 if _is_empty_line(source) else source.length)
-            turns -= 1
 
     def _wait(self, step: Step) -> None:
         """Wait for what ``step`` says: with the time-outs that belong to it, and within bounds."""
