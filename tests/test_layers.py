@@ -27,13 +27,15 @@ BELOW = {
 }
 """The parts of evkit, and which of them each may import; ``__init__`` is the face, ``from evkit import EventBase``."""
 DOORS = {
-    "h11": "evkit.http.parser.h11_engine",
+    "h11": "evkit.http.parser.h11_engine evkit.http.parser.response_h11",
+    "brotli": "evkit.http.client.codings",
+    "backports": "evkit.http.client.codings",
     "python_multipart": "evkit.http.forms.part_splitter",
     "dns": "evkit.dns",
     "msgpack": "evkit.rpc",
     "argcomplete": "evkit.cli",
 }
-"""Third-party packages, by the name that they are imported by, and the one module or package that may do it."""
+"""Third-party packages, by the name that they are imported by, and the module or package that may do it."""
 
 
 def name_of(path: Path) -> str:
@@ -65,7 +67,7 @@ def offences(name: str, imported: list[str]) -> list[str]:
             first = rest.split(".")[0]
             allowed = (first if first in BELOW else "__init__") in BELOW[part]
         elif top in DOORS:
-            allowed = name == DOORS[top] or name.startswith(DOORS[top] + ".")
+            allowed = any(name == door or name.startswith(door + ".") for door in DOORS[top].split())
         else:
             allowed = top in sys.stdlib_module_names
         if not allowed:
@@ -106,6 +108,9 @@ def test_imports_point_downwards_and_through_the_doors(name: str) -> None:
         ("evkit.dns.server", "import evkit.extra.tagging"),
         ("evkit.http.parser.native", "import h11"),
         ("evkit.http.parser.contract", "from h11 import Request"),
+        ("evkit.http.parser.response_native", "import h11"),
+        ("evkit.http.client.decoding", "import brotli"),
+        ("evkit.http.client.decoding", "from backports import zstd"),
         ("evkit.dns.message", "import msgpack"),
         ("evkit.rpc.codec", "import dns.name"),
         ("evkit.extra.tagging", "import requests"),

@@ -1,14 +1,53 @@
-"""`evkit.http.date`: the form of RFC 9110, one line a second, and never a line of another second."""
+"""`evkit.http.date`: dates are written in one form, read in three, and nothing else is a date."""
 
-from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from evkit.core.base import EventBase
-from evkit.http.date import DateLine, http_date
-from evkit.testing import ManualClock
+from evkit.http.date import http_date, parse_http_date
 
-EXAMPLE = 784111777  # RFC 9110 §5.6.7: Sun, 06 Nov 1994 08:49:37 GMT
+NOW = 1_800_000_000  # January 2027
+EXAMPLE = 784_111_777  # 6 November 1994, 08:49:37, the example of RFC 9110 §5.6.7
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", EXAMPLE),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", EXAMPLE),
+        ("Sun Nov  6 08:49:37 1994", EXAMPLE),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Sat, 31 Dec 2016 23:59:60 GMT", 1_483_228_800),  # a leap second: the next day has begun
+        ("Mon Nov 16 08:49:37 1998", 911_206_177),
+        ("Thursday, 01-Jan-70 00:00:00 GMT", 3_155_760_000),  # 2070: 43 years after now
+        ("Sunday, 01-Jan-78 00:00:00 GMT", 252_460_800),  # 1978, for 2078 is too far
+        ("Wed, 31 Dec 1969 23:59:59 GMT", -1),
+    ],
+)
+def test_dates(text: str, seconds: int) -> None:
+    assert parse_http_date(text, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "0", "784111777", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC",
+        "Sun, 06 Nov 1994 08:49:37 GMT ", "sun, 06 nov 1994 08:49:37 gmt", "Sun, 6 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 24:00:00 GMT", "Sun, 06 Nov 1994 08:60:00 GMT", "Sun, 06 Nov 1994 08:49:61 GMT",
+        "Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 0000 08:49:37 GMT",
+        "Sun, 06-Nov-1994 08:49:37 GMT", "Sun Nov 6 08:49:37 1994", "1994-11-06T08:49:37Z",
+        "Sun, ٠٦ Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT",
+    ],
+)  # fmt: skip
+def test_what_is_no_date(text: str) -> None:
+    assert parse_http_date(text, NOW) is None
+
+
+@given(st.integers(0, 253_402_300_799))
+def test_reads_what_evkit_writes(seconds: int) -> None:
+    assert parse_http_date(http_date(seconds), NOW) == seconds
 
 
 @pytest.mark.parametrize(
@@ -24,30 +63,6 @@ def test_the_form_of_a_date(seconds: float, text: str) -> None:
     assert http_date(seconds) == text
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(wall=EXAMPLE + 0.25)
-
-
-@pytest.fixture
-def line(clock: ManualClock) -> Iterator[DateLine]:
-    with EventBase(clock=clock) as base:
-        yield DateLine(base)
-
-
-def test_the_line_lasts_to_the_end_of_its_second(line: DateLine, clock: ManualClock) -> None:
-    first = line.get()
-    assert first == b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-    clock.advance(0.5)
-    assert line.get() is first
-    clock.advance(0.25)
-    assert line.get() == b"Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n"
-    clock.advance(59)
-    assert line.get() == b"Date: Sun, 06 Nov 1994 08:50:37 GMT\r\n"
-
-
-def test_a_clock_that_is_set_back_shows_within_a_second(line: DateLine, clock: ManualClock) -> None:
-    line.get()
-    clock.set_time(0.0)
-    clock.advance(1.0)
-    assert line.get() == b"Date: Thu, 01 Jan 1970 00:00:01 GMT\r\n"
+@given(st.integers(0, 253_402_300_799) | st.floats(0, 4e9))
+def test_a_date_is_what_the_standard_library_reads(seconds: float) -> None:
+    assert parsedate_to_datetime(http_date(seconds)).timestamp() == int(seconds)

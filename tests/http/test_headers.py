@@ -56,14 +56,41 @@ def test_from_raw_of_nothing() -> None:
     assert list(Headers.from_raw(b"\r\n")) == []
 
 
-@given(PAIRS)
-def test_raw_lines_and_pairs_say_the_same(pairs: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize("before", [b"", b"\r\n"])
+def test_a_name_is_found_at_the_start_of_a_line_only(before: bytes) -> None:
+    raw = before + b"X-Host: xx\r\nA: Host: no\r\nHOST:yes\r\nHost2: no\r\nhost:\t\r\n"
+    assert Headers.from_raw(raw).get("host") == "yes"
+    assert Headers.from_raw(raw).get_all("Host") == ["yes", ""]
+    assert Headers.from_raw(raw)["x-host"] == "xx"
+    assert Headers.from_raw(raw).get("os") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["", ":", "a: host", "a: x\r\nhost", "\nhost", "\r\nhost", "host:", "h\xf6st"]
+)
+@pytest.mark.parametrize("before", [b"", b"\r\n"])
+def test_what_can_be_no_name_is_not_found(name: str, before: bytes) -> None:
+    raw = before + b"A: x\r\nHost: y:z\r\n"
+    assert Headers.from_raw(raw).get(name) is None
+    assert Headers.from_raw(raw).get_all(name) == []
+    assert name not in Headers.from_raw(raw)
+
+
+LOOKED_UP = NAMES | st.sampled_from(["ACCEPT", "host", "X-a", "none", "X", "-a"]) | st.text(max_size=3)
+
+
+@given(PAIRS, st.lists(LOOKED_UP, min_size=1, max_size=4), st.booleans(), st.integers(0, 4))
+def test_lines_and_pairs_say_the_same(
+    pairs: list[tuple[str, str]], names: list[str], blank: bool, looks: int
+) -> None:
+    """Whether it is asked for a name before all are looked at, in the midst of it, or after."""
     raw = "".join(f"{name}: {value}\r\n" for name, value in pairs).encode("latin-1")
-    headers = Headers.from_raw(raw)
-    assert list(headers) == pairs == list(Headers(pairs))
-    assert len(headers) == len(pairs)
-    for wanted in ("ACCEPT", "host", "X-a", "none"):
-        model = [value for name, value in pairs if name.lower() == wanted.lower()]
-        assert headers.get_all(wanted) == model
-        assert headers.get(wanted) == (model[0] if model else None)
-        assert (wanted in headers) == bool(model)
+    for headers in (Headers.from_raw(b"\r\n" * blank + raw), Headers(pairs)):
+        for number, wanted in enumerate(names):
+            if number == looks:
+                assert list(headers) == pairs
+                assert len(headers) == len(pairs)
+            model = [value for name, value in pairs if name.lower() == wanted.lower()]
+            assert headers.get_all(wanted) == model
+            assert headers.get(wanted, "none") == (model[0] if model else "none")
+            assert (wanted in headers) == bool(model)

@@ -1,9 +1,10 @@
 """`Uri` and its kin: RFC 3986's own examples, what is none, and that taking apart and putting together are inverse."""
 
+import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from evkit.http.uri import Uri, parse_query, uri_decode, uri_encode
@@ -122,6 +123,11 @@ def test_references_of_rfc_3986(reference: str, expected: str) -> None:
         ("x:a", "../g", "x:g"),
         ("http://a/b", Uri(host="c", path="/d/../e"), "http://c/e"),
         ("http://a/b", "https://c/./d", "https://c/d"),
+        # Without the dot it would be a host: RFC 3986 §3.3.
+        ("x:/a", "..//b", "x:/.//b"),
+        ("x:a/b", "..//b//c", "x:/.//b//c"),
+        ("x:/.//b", "c", "x:/.//c"),
+        ("http://a/b", "..//c", "http://a//c"),
     ],
 )
 def test_references_in_odd_places(base: str, reference: Uri | str, expected: str) -> None:
@@ -162,9 +168,14 @@ class TestNotStrict:
         uri = Uri.parse("http://h/\u00fc[1]|%41%zz?a=\u20ac|b#%", strict=False)
         assert str(uri) == "http://h/%C3%BC%5B1%5D%7C%41%25zz?a=%E2%82%AC%7Cb#%25"
 
-    @pytest.mark.parametrize("text", ["http://\u00fc/", "http://h/a b", "http://h/\n", "http://h:x/", "1a:b"])
+    def test_bytes_that_are_no_utf_8_are_encoded_as_they_are(self) -> None:
+        assert str(Uri.parse("http://h/\udcff?\udcfe", strict=False)) == "http://h/%FF?%FE"
+
+    @pytest.mark.parametrize(
+        "text", ["http://h/\ud800", "http://\u00fc/", "http://h/a b", "http://h/\n", "http://h:x/", "1a:b"]
+    )
     def test_what_is_none_all_the_same(self, text: str) -> None:
-        with pytest.raises(ValueError, match=r"expected|spaces"):
+        with pytest.raises(ValueError, match=r"expected|spaces|surrogates"):
             Uri.parse(text, strict=False)
 
 
@@ -183,6 +194,17 @@ class TestUnixSockets:
         with pytest.raises(ValueError, match="unix:/path/of/socket:/path"):
             Uri.parse("http://unix:/run/a", unix_socket=True)
 
+    def test_path_of_the_socket_is_never_mended(self) -> None:
+        uri = Uri.parse("http://unix:/run/\xfc%.sock:/\xfc", unix_socket=True, strict=False)
+        assert (uri.unix_socket, uri.path) == ("/run/\xfc%.sock", "/%C3%BC")
+
+    @pytest.mark.parametrize(
+        "path", ["", "run/a", "/run/a:b", "/run/a?b", "/run/a#b", "/run/a b", "/run/a\n", "/\0"]
+    )
+    def test_path_of_the_socket_that_would_be_read_as_another(self, path: str) -> None:
+        with pytest.raises(ValueError, match="expected the path of a unix socket"):
+            Uri("http", unix_socket=path)
+
     def test_not_beside_a_host(self) -> None:
         with pytest.raises(ValueError, match="not both"):
             Uri("http", host="h", unix_socket="/run/a")
@@ -196,6 +218,8 @@ class TestChanging:
         "change",
         [
             {"port": -1},
+            {"port": 80.5},
+            {"port": "80"},
             {"host": "a/b"},
             {"host": None, "path": "//x"},
             {"scheme": "a b"},
@@ -222,6 +246,89 @@ def test_what_is_taken_comes_back(text: str) -> None:
         return
     assert Uri.parse(str(uri)) == uri
     assert str(uri) == text or uri.host is not None
+
+
+PART = st.text("a1-._~!,;=%4", max_size=4).filter(lambda text: re.fullmatch("(?:[^%]|%44)*", text))
+PATH = st.lists(PART | st.sampled_from([".", "..", "a:b"]), max_size=5).map("/".join)
+
+
+@st.composite
+def uris(draw: st.DrawFn) -> Uri:
+    """A URI or a reference, made of parts that go together, or none."""
+    host = draw(st.none() | PART | st.sampled_from(["[::1]", "192.0.2.1"]))
+    path = draw(PATH)
+    if host is not None:
+        path = path and f"/{path}"
+    query, fragment = draw(st.none() | PART), draw(st.none() | PART)
+    parts = {
+        "scheme": draw(st.none() | st.just("x")),
+        "host": host,
+        "path": path,
+        "query": query,
+        "fragment": fragment,
+    }
+    if host is not None:
+        parts |= {"userinfo": draw(st.none() | PART), "port": draw(st.none() | st.integers(0, 65535))}
+    try:
+        return Uri(**parts)
+    except ValueError:
+        reject()
+
+
+@given(uris())
+def test_what_is_put_together_comes_apart(uri: Uri) -> None:
+    assert Uri.parse(str(uri)) == uri
+
+
+def without_dot_segments(path: str) -> str:
+    """RFC 3986 §5.2.4, step by step."""
+    output = ""
+    while path:
+        if path.startswith(("../", "./")):
+            path = path.partition("/")[2]
+        elif path.startswith("/./") or path == "/.":
+            path = "/" + path[3:]
+        elif path.startswith("/../") or path == "/..":
+            path = "/" + path[4:]
+            output = output[: max(output.rfind("/"), 0)]
+        elif path in (".", ".."):
+            path = ""
+        else:
+            segment = path[: end if (end := path.find("/", 1)) > 0 else len(path)]
+            output += segment
+            path = path[len(segment) :]
+    return output
+
+
+def resolved(base: Uri, other: Uri) -> str:
+    """RFC 3986 §5.2.2 and §5.2.3, as they stand there, and §5.3."""
+    authority, query = base.authority, other.query
+    if other.scheme is not None or other.authority is not None:
+        authority, path = other.authority, without_dot_segments(other.path)
+    elif other.path == "":
+        path = base.path
+        query = base.query if other.query is None else other.query
+    elif other.path.startswith("/"):
+        path = without_dot_segments(other.path)
+    elif base.authority is not None and base.path == "":
+        path = without_dot_segments("/" + other.path)
+    else:
+        path = without_dot_segments(base.path[: base.path.rfind("/") + 1] + other.path)
+    result = (base.scheme if other.scheme is None else other.scheme or "") + ":"
+    if authority is not None:
+        result += "//" + authority
+    elif path.startswith("//"):
+        result += "/."  # what the RFC forgets
+    result += path
+    result += "" if query is None else "?" + query
+    return result + ("" if other.fragment is None else "#" + other.fragment)
+
+
+@given(uris(), uris())
+def test_any_reference_is_resolved_by_the_book(base: Uri, other: Uri) -> None:
+    base = replace(base, scheme="http")
+    assert str(base.resolve(other)) == resolved(base, other)
+    assert base.resolve(str(other)) == base.resolve(other)
 
 
 @given(st.text(max_size=30))
@@ -256,6 +363,10 @@ class TestEncoding:
         assert uri_encode("a-._~Z9 /?%+\u00fc\x00") == "a-._~Z9%20%2F%3F%25%2B%C3%BC%00"
         assert uri_encode("a b+", plus=True) == "a+b%2B"
         assert uri_encode(b"\xff ") == "%FF%20"
+
+    def test_half_a_character_is_none(self) -> None:
+        with pytest.raises(ValueError, match="surrogates"):
+            uri_encode("\ud800")
 
     def test_decoding(self) -> None:
         assert uri_decode("a%20b+%C3%BC") == "a b+\u00fc"

@@ -17,6 +17,7 @@ _UNRESERVED: Final = r"A-Za-z0-9._~\-"
 _SUB_DELIMS: Final = r"!$&'()*+,;="
 _PCHAR: Final = rf"{_UNRESERVED}{_SUB_DELIMS}:@%"
 _MAX_PORT: Final = 65535
+_PORTS: Final = range(_MAX_PORT + 1)
 _UNIX: Final = "unix:"
 
 # Every class leaves out the character that ends its run, and every part but the path may be missing: RFC 3986,
@@ -35,6 +36,7 @@ _GRAMMAR: Final = {
     "query": re.compile(rf"[{_PCHAR}/?]*+"),
     "fragment": re.compile(rf"[{_PCHAR}/?]*+"),
 }
+_SOCKET: Final = re.compile(r"/[^:?#\x00-\x20\x7f]*+")  # and what would end it in a text
 _FUTURE_ADDRESS: Final = re.compile(rf"[vV][0-9A-Fa-f]+\.[{_UNRESERVED}{_SUB_DELIMS}:]+")
 
 
@@ -54,7 +56,7 @@ class Uri:
         path: May be empty, never missing.
         query: What stands after the ``?``.
         fragment: What stands after the ``#``.
-        unix_socket: The path of a socket, in place of host and port; see `parse`.
+        unix_socket: The path of a socket, ``"/run/app.sock"``, in place of host and port; see `parse`.
 
     Raises:
         ValueError: A part holds what it may not hold, or the parts do not go together.
@@ -76,8 +78,10 @@ class Uri:
             text = getattr(self, name)
             if text is not None:
                 _check_part(name, text, grammar)
-        if self.port is not None and not 0 <= self.port <= _MAX_PORT:
-            raise ValueError(f"expected a port from 0 to {_MAX_PORT}, got {self.port}")
+        if self.port is not None and self.port not in _PORTS:
+            raise ValueError(f"expected a port from 0 to {_MAX_PORT}, got {self.port!r}")
+        if self.unix_socket is not None and not _SOCKET.fullmatch(self.unix_socket):
+            raise ValueError(f"expected the path of a unix socket from / on, got {show(self.unix_socket)}")
         self._check_together()
 
     @classmethod
@@ -87,8 +91,9 @@ class Uri:
         Args:
             text: The URI.
             strict: Refuse in path, query and fragment what RFC 3986 has no place for. Otherwise such characters are
-                percent-encoded (as UTF-8), stray ``%`` among them. Control characters and spaces are refused always.
-            unix_socket: Understand ``http://unix:/run/app.sock:/path``.
+                percent-encoded, as by `uri_encode`, stray ``%`` among them. Control characters and spaces are refused
+                always.
+            unix_socket: Understand ``http://unix:/run/app.sock:/path``. The path of the socket is taken as it is.
 
         Raises:
             ValueError: It is none; says which part is wrong.
@@ -102,16 +107,16 @@ class Uri:
         match = _PARTS.fullmatch(text)
         assert match is not None  # it takes any text
         scheme, authority, path, query, fragment = match.groups()
-        if not strict:
-            path, query, fragment = (part and _mend(part) for part in (path, query, fragment))
+        userinfo, host, port = (None, None, None) if authority is None else _split_authority(authority)
+        sock = None
         if unix_socket and authority is not None and authority.rpartition("@")[2] == _UNIX:
-            userinfo, at, _ = authority.rpartition("@")
+            host = None
             sock, colon, path = path.partition(":")
             if not colon:
                 raise ValueError(f"expected http://unix:/path/of/socket:/path, got {show(text)}")
-            return cls(scheme, userinfo if at else None, None, None, path, query, fragment, sock)
-        userinfo, host, port = (None, None, None) if authority is None else _split_authority(authority)
-        return cls(scheme, userinfo, host, port, path, query, fragment)
+        if not strict:
+            path, query, fragment = (part and _mend(part) for part in (path, query, fragment))
+        return cls(scheme, userinfo, host, port, path, query, fragment, sock)
 
     def __str__(self) -> str:
         """Put the parts together. Source: ``evhttp_uri_join``."""
@@ -142,24 +147,28 @@ class Uri:
         Raises:
             ValueError: This has no scheme, or ``reference`` is no URI.
 
-        Source: RFC 3986 §5.2. libevent has no such function; its ``evhttp_uri_join`` is ``str(uri)``.
+        Source: RFC 3986 §5.2. Where a path without a host would begin with ``//``, ``/.`` goes before it. libevent has
+            no such function; its ``evhttp_uri_join`` is ``str(uri)``.
         """
         if self.scheme is None:
             raise ValueError(f"expected a base with a scheme, got {show(str(self))}")
         other = Uri.parse(reference) if isinstance(reference, str) else reference
         place = self if other.authority is None and other.scheme is None else other
-        path, query = other.path, other.query
-        if place is self:
-            if not path:
-                path, query = self.path, other.query if other.query is not None else self.query
-            elif not path.startswith("/"):
-                path = self._merge(path)
+        query = other.query
+        if place is self and not other.path:
+            path = self.path
+            query = self.query if query is None else query
+        else:
+            whole = place is other or other.path.startswith("/")
+            path = _remove_dot_segments(other.path if whole else self._merge(other.path))
+        if place.authority is None and path.startswith("//"):
+            path = f"/.{path}"  # RFC 3986 §3.3: the first segment would be a host
         return Uri(
             scheme=other.scheme or self.scheme,
             userinfo=place.userinfo,
             host=place.host,
             port=place.port,
-            path=_remove_dot_segments(path),
+            path=path,
             query=query,
             fragment=other.fragment,
             unix_socket=place.unix_socket,
@@ -222,7 +231,7 @@ def _split_authority(authority: str) -> tuple[str | None, str, int | None]:
 
 def _mend(part: str) -> str:
     """Percent-encode what no part of a URI may hold."""
-    return quote(_BAD_PERCENT.sub("%25", part), safe="!$&'()*+,;=:@/?%")
+    return quote(_BAD_PERCENT.sub("%25", part), safe="!$&'()*+,;=:@/?%", errors="surrogateescape")
 
 
 def _remove_dot_segments(path: str) -> str:
@@ -245,15 +254,18 @@ def uri_encode(text: str | bytes, *, plus: bool = False) -> str:
     """Percent-encode all but letters, digits and ``-._~``.
 
     Args:
-        text: ``str`` is encoded as UTF-8.
+        text: ``str`` is encoded as UTF-8. Surrogates that stand for other bytes, as in file names, become these.
         plus: Make ``+`` of a space, as in a query, in place of ``%20``.
+
+    Raises:
+        ValueError: There is another surrogate in it.
 
     Source: ``evhttp_uriencode``.
     """
     encode = quote_plus if plus else quote
-    return (
-        encode(text, safe="") if isinstance(text, bytes) else encode(text, safe="", errors="surrogateescape")
-    )
+    if isinstance(text, bytes):
+        return encode(text, safe="")
+    return encode(text, safe="", errors="surrogateescape")
 
 
 def uri_decode(text: str, *, plus: bool = False, strict: bool = True) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from evkit.core import EVLOOP_NO_EXIT_ON_EMPTY, EventBase, EventConfig, Watcher
 from evkit.core.watch import WatcherCallback
-from evkit.http import BadRequest, Request, Server
+from evkit.http import BadRequest, Proxies, Request, Server
 from evkit.http.log.access_log import AccessLog
 from evkit.http.log.file import LogFile
 from evkit.http.log.format import LogFormat
@@ -76,6 +76,17 @@ def test_each_request_is_a_line(base: EventBase, engine: str, written: Written) 
             'HEAD /a 200 - false "-" "-"',
             'GET /none 404 14 false "-" "-"',
         ]
+
+
+def test_the_client_of_a_proxy_is_in_its_line(base: EventBase, written: Written) -> None:
+    with Site(base=base, proxies=Proxies(["127.0.0.1"])) as site, AccessLog(base, written, "common") as log:
+        log.watch(site.server)
+        site.server.set_gencb(hello)
+        site.client().ask(get("/a", "X-Forwarded-For: 192.0.2.7"))
+        site.settle()
+        log.flush()
+        (line,) = written.lines()
+        assert line.startswith("192.0.2.7 - - [")
 
 
 @both_engines

@@ -578,6 +578,45 @@ def test_a_log_that_can_t_be_opened_anew_goes_on(tmp_path: Path, told: Told, ope
     assert (tmp_path / "old" / "log").read_bytes() == b"1\n"
 
 
+@pytest.fixture
+def failing_close(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Closing a file tells what could not be written, as a network's file system does."""
+    real = os.close
+
+    def close(fd: int) -> None:
+        real(fd)
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", close)
+        yield
+
+
+CLOSING_FAILED = "closing the access log failed: Disk quota exceeded"
+
+
+def test_an_old_log_tells_when_it_is_closed_what_it_has_lost(
+    tmp_path: Path, told: Told, open_descriptors: None, failing_close: None
+) -> None:
+    path, old = tmp_path / "log", tmp_path / "log.1"
+    with LogFile(path, tell=told) as file:
+        path.rename(old)
+        file.reopen()
+        assert told.until(1) == [CLOSING_FAILED]
+        file.write(b"1\n")
+    assert path.read_bytes() == b"1\n"
+
+
+@pytest.mark.parametrize("lines", [b"", b"1\n"])
+def test_a_log_tells_when_it_is_closed_what_it_has_lost(
+    tmp_path: Path, told: Told, open_descriptors: None, failing_close: None, lines: bytes
+) -> None:
+    with LogFile(tmp_path / "log", tell=told) as file:
+        if lines:
+            file.write(lines)
+    assert told.texts == [CLOSING_FAILED]
+
+
 def test_a_descriptor_can_t_be_opened_anew(pipe: Pipe) -> None:
     with LogFile(pipe.writer) as file:
         file.write(b"1\n")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evkit.http import BadRequest, Request
+from evkit.http import BadRequest, ProxiedClient, Request
 from evkit.http.log.format import COMBINED, COMMON, JSON, PRESETS, TIMED, LogFormat, Moment, Refused
 from evkit.testing import ManualClock
 
@@ -57,6 +57,7 @@ def test_common_is_apaches(zone: pytest.MonkeyPatch) -> None:
 def test_json(zone: pytest.MonkeyPatch) -> None:
     assert json.loads(line("json", wall=EPOCH_2000 + 0.0421)) == {
         "time": "2000-10-10T13:55:36.042-07:00",
+        "address": "127.0.0.1",
         "peer": "127.0.0.1:51234",
         "method": "GET",
         "target": "/apache_pb.gif",
@@ -141,6 +142,7 @@ def test_a_refused_request_has_a_status_and_a_reason(zone: pytest.MonkeyPatch) -
     known = {key: value for key, value in json.loads(line("json", refused)).items() if value is not None}
     assert known == {
         "time": "2000-10-10T13:55:36.000-07:00",
+        "address": "::1",
         "peer": "[::1]:5",
         "status": 431,
         "aborted": False,
@@ -168,6 +170,26 @@ def test_addresses(peer: str, address: str) -> None:
     request = a_request()
     request.peer = peer
     assert line("{address}", request) == address
+
+
+@pytest.mark.parametrize(
+    ("told", "address"),
+    [
+        ("198.51.100.7", "198.51.100.7"),
+        ("198.51.100.7:4711", "198.51.100.7"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]:4711", "2001:db8::1"),
+        ("unknown", "unknown"),
+        ("unknown:80", "unknown"),
+    ],
+)
+def test_behind_a_proxy_the_address_is_the_clients(told: str, address: str) -> None:
+    request = a_request()
+    request.proxied = ProxiedClient(told)
+    assert line("{address} {peer}", request) == f"{address} 127.0.0.1:51234"
+    assert line("common", request).startswith(f"{address} - - [")
+    value = json.loads(line("json", request))
+    assert (value["address"], value["peer"]) == (address, "127.0.0.1:51234")
 
 
 def test_any_other_target_has_a_path() -> None:

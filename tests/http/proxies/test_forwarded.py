@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evkit.http.headers import Headers
-from evkit.http.proxies.forwarded import MAX_ENTRIES, Client, Proxies
+from evkit.http.proxies.forwarded import MAX_ENTRIES, ProxiedClient, Proxies
 
 PEER = "127.0.0.1:50000"
 TRUSTED = ["127.0.0.1", "10.0.0.0/8", "2001:db8:ffff::/48", "unix:"]
@@ -16,11 +16,11 @@ X = Proxies(TRUSTED)
 X_HOST = Proxies(TRUSTED, host=True)
 
 
-def forwarded(*values: str) -> Client:
+def forwarded(*values: str) -> ProxiedClient:
     return RFC.client_of(PEER, Headers([("Host", "here"), *(("Forwarded", value) for value in values)]))
 
 
-def x_forwarded(*values: str, **others: str) -> Client:
+def x_forwarded(*values: str, **others: str) -> ProxiedClient:
     fields = [("X-Forwarded-For", value) for value in values]
     return X_HOST.client_of(
         PEER, Headers([*fields, *((f"X-Forwarded-{name}", value) for name, value in others.items())])
@@ -69,7 +69,7 @@ def x_forwarded(*values: str, **others: str) -> Client:
 def test_a_peer_is_trusted_by_its_address(trusted: list[str], peer: str, trusts: bool) -> None:
     assert Proxies(trusted).trusts(peer) is trusts
     told = Proxies(trusted).client_of(peer, Headers([("X-Forwarded-For", "203.0.113.9")]))
-    assert told == Client("203.0.113.9" if trusts else peer)
+    assert told == ProxiedClient("203.0.113.9" if trusts else peer)
 
 
 @pytest.mark.parametrize(
@@ -131,40 +131,40 @@ EVERYTHING = Headers(
 @pytest.mark.parametrize(
     ("proxies", "client"),
     [
-        (RFC, Client("198.51.100.1", "https", "rfc.example")),
-        (X, Client("198.51.100.2", "https", None)),
-        (X_HOST, Client("198.51.100.2", "https", "x.example:8443")),
-        (Proxies(["192.0.2.0/24"], host=True), Client(PEER, None, None)),
+        (RFC, ProxiedClient("198.51.100.1", "https", "rfc.example")),
+        (X, ProxiedClient("198.51.100.2", "https", None)),
+        (X_HOST, ProxiedClient("198.51.100.2", "https", "x.example:8443")),
+        (Proxies(["192.0.2.0/24"], host=True), ProxiedClient(PEER, None, None)),
     ],
 )
-def test_one_kind_of_fields_is_read(proxies: Proxies, client: Client) -> None:
+def test_one_kind_of_fields_is_read(proxies: Proxies, client: ProxiedClient) -> None:
     assert proxies.client_of(PEER, EVERYTHING) == client
 
 
 @pytest.mark.parametrize("proxies", [RFC, X, X_HOST])
 @pytest.mark.parametrize("peer", [PEER, "192.0.2.1:1", "unix:"])
 def test_without_such_fields_the_peer_is_the_client(proxies: Proxies, peer: str) -> None:
-    assert proxies.client_of(peer, Headers([("Host", "a"), ("X-Real-IP", "1.2.3.4")])) == Client(peer)
+    assert proxies.client_of(peer, Headers([("Host", "a"), ("X-Real-IP", "1.2.3.4")])) == ProxiedClient(peer)
 
 
 # RFC 7239
 
 EXAMPLES = {
     # §4
-    'for="_gazonk"': Client("_gazonk"),
-    'For="[2001:db8:cafe::17]:4711"': Client("[2001:db8:cafe::17]:4711"),
-    "for=192.0.2.60;proto=http;by=203.0.113.43": Client("192.0.2.60", "http"),
-    "for=192.0.2.43, for=198.51.100.17": Client("198.51.100.17"),
+    'for="_gazonk"': ProxiedClient("_gazonk"),
+    'For="[2001:db8:cafe::17]:4711"': ProxiedClient("[2001:db8:cafe::17]:4711"),
+    "for=192.0.2.60;proto=http;by=203.0.113.43": ProxiedClient("192.0.2.60", "http"),
+    "for=192.0.2.43, for=198.51.100.17": ProxiedClient("198.51.100.17"),
     # §6
-    'for="192.0.2.43:47011"': Client("192.0.2.43:47011"),
-    'for="[2001:db8:cafe::17]:47011"': Client("[2001:db8:cafe::17]:47011"),
+    'for="192.0.2.43:47011"': ProxiedClient("192.0.2.43:47011"),
+    'for="[2001:db8:cafe::17]:47011"': ProxiedClient("[2001:db8:cafe::17]:47011"),
     # §6.3
-    "for=_hidden, for=_SEVKISEK": Client("_SEVKISEK"),
+    "for=_hidden, for=_SEVKISEK": ProxiedClient("_SEVKISEK"),
     # §7
-    'for=192.0.2.43, for="[2001:db8:cafe::17]"': Client("[2001:db8:cafe::17]"),
-    'for=192.0.2.43,for="[2001:db8:cafe::17]",for=unknown': Client("unknown"),
-    "for=_hidden": Client("_hidden"),
-    "for=192.0.2.43, for=198.51.100.17;by=203.0.113.60;proto=http;host=example.com": Client(
+    'for=192.0.2.43, for="[2001:db8:cafe::17]"': ProxiedClient("[2001:db8:cafe::17]"),
+    'for=192.0.2.43,for="[2001:db8:cafe::17]",for=unknown': ProxiedClient("unknown"),
+    "for=_hidden": ProxiedClient("_hidden"),
+    "for=192.0.2.43, for=198.51.100.17;by=203.0.113.60;proto=http;host=example.com": ProxiedClient(
         "198.51.100.17", "http", "example.com"
     ),
 }
@@ -179,47 +179,47 @@ def test_examples_of_the_rfc(value: str) -> None:
     ("values", "client"),
     [
         # RFC 7239 §7.1: several fields are one list.
-        (["for=192.0.2.43", 'for="[2001:db8:cafe::17]", for=unknown'], Client("unknown")),
-        (["for=192.0.2.43", "for=10.0.0.1"], Client("192.0.2.43")),
+        (["for=192.0.2.43", 'for="[2001:db8:cafe::17]", for=unknown'], ProxiedClient("unknown")),
+        (["for=192.0.2.43", "for=10.0.0.1"], ProxiedClient("192.0.2.43")),
         (
             ["for=192.0.2.43;proto=https, for=10.0.0.2;proto=http", "for=10.0.0.1"],
-            Client("192.0.2.43", "https"),
+            ProxiedClient("192.0.2.43", "https"),
         ),
         # The client's word stands before its own address.
-        (["for=127.0.0.1, for=6.6.6.6", "for=192.0.2.43"], Client("192.0.2.43")),
+        (["for=127.0.0.1, for=6.6.6.6", "for=192.0.2.43"], ProxiedClient("192.0.2.43")),
         # All are trusted: the outermost one asks for itself.
-        (["for=10.0.0.3;proto=https;host=a, for=10.0.0.2"], Client("10.0.0.3", "https", "a")),
+        (["for=10.0.0.3;proto=https;host=a, for=10.0.0.2"], ProxiedClient("10.0.0.3", "https", "a")),
         # What the outermost proxy does not tell is not told, though an inner one tells it of its own hop.
-        (["for=192.0.2.43, for=10.0.0.1;proto=http;host=inner"], Client("192.0.2.43")),
+        (["for=192.0.2.43, for=10.0.0.1;proto=http;host=inner"], ProxiedClient("192.0.2.43")),
         # An element may say nothing of an address, and ends the walk.
-        (["for=192.0.2.43, proto=https;host=a"], Client(PEER, "https", "a")),
-        (["for=192.0.2.43, proto=https, for=10.0.0.1"], Client("10.0.0.1", "https")),
-        (['for="[2001:db8:ffff::1]:80", for="10.0.0.1:80"'], Client("[2001:db8:ffff::1]:80")),
-        (['for=192.0.2.1, for="[2001:db8:ffff::1]:80"'], Client("192.0.2.1")),
+        (["for=192.0.2.43, proto=https;host=a"], ProxiedClient(PEER, "https", "a")),
+        (["for=192.0.2.43, proto=https, for=10.0.0.1"], ProxiedClient("10.0.0.1", "https")),
+        (['for="[2001:db8:ffff::1]:80", for="10.0.0.1:80"'], ProxiedClient("[2001:db8:ffff::1]:80")),
+        (['for=192.0.2.1, for="[2001:db8:ffff::1]:80"'], ProxiedClient("192.0.2.1")),
         # One address has one text.
-        (['for="[2001:DB8:0:0::1]:00080"'], Client("[2001:db8::1]:80")),
-        (['for="[::ffff:192.0.2.1]"'], Client("192.0.2.1")),
-        (['for=192.0.2.1, for="[::ffff:10.0.0.1]"'], Client("192.0.2.1")),
-        (["FOR=UNKNOWN;PROTO=HTTPS"], Client("unknown", "https")),
-        (['for="192.0.2.1:_port"'], Client("192.0.2.1")),
-        (['for="unknown:80"'], Client("unknown:80")),
+        (['for="[2001:DB8:0:0::1]:00080"'], ProxiedClient("[2001:db8::1]:80")),
+        (['for="[::ffff:192.0.2.1]"'], ProxiedClient("192.0.2.1")),
+        (['for=192.0.2.1, for="[::ffff:10.0.0.1]"'], ProxiedClient("192.0.2.1")),
+        (["FOR=UNKNOWN;PROTO=HTTPS"], ProxiedClient("unknown", "https")),
+        (['for="192.0.2.1:_port"'], ProxiedClient("192.0.2.1")),
+        (['for="unknown:80"'], ProxiedClient("unknown:80")),
         # Lists: empty elements count for nothing (RFC 9110 §5.6.1).
-        ([" ,, for=192.0.2.43 ,\t, ", "", ","], Client("192.0.2.43")),
-        ([";;for=192.0.2.43;;proto=http;"], Client("192.0.2.43", "http")),
-        (["for=192.0.2.43 ; proto=http"], Client("192.0.2.43", "http")),
-        (["for=10.0.0.1, ;, for=10.0.0.2"], Client("10.0.0.1")),
-        ([""], Client(PEER)),
+        ([" ,, for=192.0.2.43 ,\t, ", "", ","], ProxiedClient("192.0.2.43")),
+        ([";;for=192.0.2.43;;proto=http;"], ProxiedClient("192.0.2.43", "http")),
+        (["for=192.0.2.43 ; proto=http"], ProxiedClient("192.0.2.43", "http")),
+        (["for=10.0.0.1, ;, for=10.0.0.2"], ProxiedClient("10.0.0.1")),
+        ([""], ProxiedClient(PEER)),
         # Quotes
-        ([r'for="\1\9\2.0.2.43"'], Client("192.0.2.43")),
-        ([r'x="a,for=6.6.6.6\",\\";for=192.0.2.43'], Client("192.0.2.43")),
-        ([r'for=192.0.2.43;x="\\"'], Client("192.0.2.43")),
-        ([r'for=192.0.2.43;x="\\\""'], Client("192.0.2.43")),
-        (['for=192.0.2.43;x=""'], Client("192.0.2.43")),
-        (['for=192.0.2.43;x="a=b;c=d, for=6.6.6.6, e=\xff\t"'], Client("192.0.2.43")),
-        (['for=6.6.6.6, for=10.0.0.1;x=";for=_a,"'], Client("6.6.6.6")),
+        ([r'for="\1\9\2.0.2.43"'], ProxiedClient("192.0.2.43")),
+        ([r'x="a,for=6.6.6.6\",\\";for=192.0.2.43'], ProxiedClient("192.0.2.43")),
+        ([r'for=192.0.2.43;x="\\"'], ProxiedClient("192.0.2.43")),
+        ([r'for=192.0.2.43;x="\\\""'], ProxiedClient("192.0.2.43")),
+        (['for=192.0.2.43;x=""'], ProxiedClient("192.0.2.43")),
+        (['for=192.0.2.43;x="a=b;c=d, for=6.6.6.6, e=\xff\t"'], ProxiedClient("192.0.2.43")),
+        (['for=6.6.6.6, for=10.0.0.1;x=";for=_a,"'], ProxiedClient("6.6.6.6")),
     ],
 )
-def test_the_walk_through_elements(values: list[str], client: Client) -> None:
+def test_the_walk_through_elements(values: list[str], client: ProxiedClient) -> None:
     assert forwarded(*values) == client
 
 
@@ -274,15 +274,15 @@ def test_the_walk_through_elements(values: list[str], client: Client) -> None:
     ],
 )
 def test_the_walk_ends_at_a_malformed_element(element: str) -> None:
-    assert forwarded(element) == Client(PEER)
-    assert forwarded("for=6.6.6.6", element, "for=10.0.0.1;proto=https;host=a") == Client(
+    assert forwarded(element) == ProxiedClient(PEER)
+    assert forwarded("for=6.6.6.6", element, "for=10.0.0.1;proto=https;host=a") == ProxiedClient(
         "10.0.0.1", "https", "a"
     )
 
 
 def test_a_word_that_only_looks_like_unknown_is_none() -> None:
     # U+212A is a k to a pattern that ignores case; a server's headers never have it, as they are ISO-8859-1.
-    assert forwarded('for="un\u212anown"') == Client(PEER)
+    assert forwarded('for="un\u212anown"') == ProxiedClient(PEER)
 
 
 @pytest.mark.parametrize(
@@ -299,8 +299,8 @@ def test_a_word_that_only_looks_like_unknown_is_none() -> None:
     ],
 )
 def test_a_scheme_is_that_of_a_request(proto: str, scheme: str | None) -> None:
-    assert forwarded(f'for=192.0.2.1;proto="{proto}"') == Client("192.0.2.1", scheme)  # type: ignore[arg-type]
-    assert x_forwarded("192.0.2.1", Proto=proto) == Client("192.0.2.1", scheme)  # type: ignore[arg-type]
+    assert forwarded(f'for=192.0.2.1;proto="{proto}"') == ProxiedClient("192.0.2.1", scheme)  # type: ignore[arg-type]
+    assert x_forwarded("192.0.2.1", Proto=proto) == ProxiedClient("192.0.2.1", scheme)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_a_scheme_is_that_of_a_request(proto: str, scheme: str | None) -> None:
     ],
 )
 def test_a_host_that_is_none_is_not_told_and_hides_nothing(text: str, host: str | None) -> None:
-    assert forwarded(f'for=192.0.2.1;host="{text}"') == Client("192.0.2.1", None, host)
+    assert forwarded(f'for=192.0.2.1;host="{text}"') == ProxiedClient("192.0.2.1", None, host)
 
 
 # X-Forwarded-*
@@ -363,7 +363,7 @@ def test_a_host_that_is_none_is_not_told_and_hides_nothing(text: str, host: str 
     ],
 )
 def test_the_walk_through_entries(values: list[str], address: str) -> None:
-    assert x_forwarded(*values) == Client(address)
+    assert x_forwarded(*values) == ProxiedClient(address)
 
 
 @pytest.mark.parametrize(
@@ -399,8 +399,8 @@ def test_the_walk_through_entries(values: list[str], address: str) -> None:
 def test_scheme_and_host_are_the_last_of_theirs(
     others: dict[str, str], scheme: Any, host: str | None
 ) -> None:
-    assert x_forwarded("192.0.2.1", **others) == Client("192.0.2.1", scheme, host)
-    assert x_forwarded(**others) == Client(PEER, scheme, host)
+    assert x_forwarded("192.0.2.1", **others) == ProxiedClient("192.0.2.1", scheme, host)
+    assert x_forwarded(**others) == ProxiedClient(PEER, scheme, host)
 
 
 # Limits
@@ -408,10 +408,10 @@ def test_scheme_and_host_are_the_last_of_theirs(
 
 def test_a_hundred_entries_are_looked_at() -> None:
     assert MAX_ENTRIES == 100
-    assert x_forwarded("192.0.2.1, 10.0.0.1" + ",10.0.0.2" * 98) == Client("192.0.2.1")
-    assert x_forwarded("192.0.2.1, 10.0.0.1" + ",10.0.0.2" * 99) == Client("10.0.0.1")
-    assert forwarded("for=192.0.2.1, for=10.0.0.1" + ",for=10.0.0.2" * 98) == Client("192.0.2.1")
-    assert forwarded("for=192.0.2.1, for=10.0.0.1" + ",for=10.0.0.2" * 99) == Client("10.0.0.1")
+    assert x_forwarded("192.0.2.1, 10.0.0.1" + ",10.0.0.2" * 98) == ProxiedClient("192.0.2.1")
+    assert x_forwarded("192.0.2.1, 10.0.0.1" + ",10.0.0.2" * 99) == ProxiedClient("10.0.0.1")
+    assert forwarded("for=192.0.2.1, for=10.0.0.1" + ",for=10.0.0.2" * 98) == ProxiedClient("192.0.2.1")
+    assert forwarded("for=192.0.2.1, for=10.0.0.1" + ",for=10.0.0.2" * 99) == ProxiedClient("10.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -420,7 +420,7 @@ def test_a_hundred_entries_are_looked_at() -> None:
 )
 def test_long_nonsense_ends(value: str) -> None:
     # Quadratic work would pass the time that a test has.
-    assert forwarded(value) == x_forwarded(value) == Client(PEER)
+    assert forwarded(value) == x_forwarded(value) == ProxiedClient(PEER)
 
 
 # No client passes for another
@@ -455,13 +455,70 @@ def quoted(text: str) -> str:
 def test_nothing_before_the_proxys_word_changes_it(nonsense: str, comma: str, quotable: str) -> None:
     # One proxy appends to the client's line, and quotes what the client says of a host.
     word = f"for=192.0.2.1;x={quoted(quotable)};proto=https"
-    assert forwarded(nonsense + comma + word) == Client("192.0.2.1", "https")
-    assert forwarded(nonsense, word) == Client("192.0.2.1", "https")
+    assert forwarded(nonsense + comma + word) == ProxiedClient("192.0.2.1", "https")
+    assert forwarded(nonsense, word) == ProxiedClient("192.0.2.1", "https")
     # A second one appends its own.
     inner = f"proto=http;x={quoted(quotable)};for=10.0.0.1"
-    assert forwarded(nonsense + comma + word + comma + inner) == Client("192.0.2.1", "https")
-    assert x_forwarded(nonsense + comma + "192.0.2.1") == Client("192.0.2.1")
-    assert x_forwarded(nonsense, "192.0.2.1, 10.0.0.1") == Client("192.0.2.1")
+    assert forwarded(nonsense + comma + word + comma + inner) == ProxiedClient("192.0.2.1", "https")
+    assert x_forwarded(nonsense + comma + "192.0.2.1") == ProxiedClient("192.0.2.1")
+    assert x_forwarded(nonsense, "192.0.2.1, 10.0.0.1") == ProxiedClient("192.0.2.1")
+
+
+ADDRESSES = st.sampled_from(
+    [
+        "192.0.2.1",
+        "192.0.2.1:80",
+        "10.0.0.1",
+        "10.0.0.2:8080",
+        "[2001:db8::1]",
+        "[2001:db8:ffff::1]:443",
+        "unknown",
+        "_a",
+    ]
+)
+ELEMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "for": ADDRESSES,
+        "proto": st.sampled_from(["http", "https", "ftp"]),
+        "host": st.sampled_from(["a.example", "[::1]:80", "no host"]),
+        "by": st.text('a,;="\\ \xff', max_size=6),
+    },
+)
+
+
+@st.composite
+def written(draw: st.DrawFn, element: dict[str, str]) -> str:
+    """One of the ways to write an element."""
+    pairs = []
+    for name, value in draw(st.permutations(list(element.items()))):
+        token = value and not set(value) & set('[]:,;="\\ \xff')
+        name = "".join(map(draw, (st.sampled_from([letter, letter.upper()]) for letter in name)))
+        pairs.append(f"{name}={value if token and draw(st.booleans()) else quoted(value)}")
+    return draw(st.sampled_from([";", " ; ", ";;"])).join(pairs)
+
+
+@given(st.data(), st.lists(ELEMENTS, max_size=5))
+def test_elements_are_read_as_what_they_were_made_of(
+    data: st.DataObject, elements: list[dict[str, str]]
+) -> None:
+    texts = [data.draw(written(element)) for element in elements]
+    fields = [""]
+    for text in texts:
+        fields += [""] if data.draw(st.booleans()) else []
+        fields[-1] += data.draw(st.sampled_from([",", " ,\t", ",,"])) + text
+    client = ProxiedClient(PEER)
+    for element in reversed(elements):  # RFC 7239 as prose: who is believed says who was before
+        if element:
+            proto, host = element.get("proto"), element.get("host")
+            client = ProxiedClient(
+                element.get("for", client.address),
+                proto if proto in ("http", "https") else None,  # type: ignore[arg-type]
+                None if host == "no host" else host,
+            )
+            if not element.get("for", "").startswith(("10.", "[2001:db8:ffff:")):
+                break
+    assert forwarded(*fields) == client
 
 
 @given(st.lists(NONSENSE, max_size=4))

@@ -238,7 +238,7 @@ class LogFile:
             self._changed.notify()
             thread = self._thread
         if thread is None:
-            os.close(self._fd)
+            self._release(self._fd)
         else:
             thread.join(wait)
         with self._changed:
@@ -275,7 +275,7 @@ class LogFile:
             if reopening:
                 self._open_again()
             self._pause(INTERVAL if error is None else RETRY)
-        os.close(self._fd)
+        self._release(self._fd)
 
     def _await_work(self) -> tuple[bytes, bool, bool]:
         with self._changed:
@@ -302,10 +302,13 @@ class LogFile:
         old, self._fd = self._fd, fd
         with self._changed:
             self._backlog.begin_file()
+        self._release(old)
+
+    def _release(self, fd: int) -> None:
         try:
-            os.close(old)
+            os.close(fd)
         except OSError as error:  # a network's file system tells now what it could not write
-            self._say(f"closing the old access log failed: {error.strerror}")
+            self._say(f"closing the access log failed: {error.strerror}")
 
     def _say(self, text: str) -> None:
         try:

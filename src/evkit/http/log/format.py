@@ -27,8 +27,8 @@ COMMON: Final = '{address} - - [{time}] "{request}" {status} {size}'
 COMBINED: Final = COMMON + ' "{request[referer]}" "{request[user-agent]}"'
 TIMED: Final = COMMON + " {duration_ms}"
 JSON: Final = (
-    '{{"time":{time_iso!j},"peer":{peer!j},"method":{method!j},"target":{target!j},"host":{host!j},'
-    '"version":{version!j},"status":{status!j},"bytes":{size!j},"duration_ms":{duration_ms!j},'
+    '{{"time":{time_iso!j},"address":{address!j},"peer":{peer!j},"method":{method!j},"target":{target!j},'
+    '"host":{host!j},"version":{version!j},"status":{status!j},"bytes":{size!j},"duration_ms":{duration_ms!j},'
     '"user_agent":{request[user-agent]!j},"referer":{request[referer]!j},"aborted":{aborted!j},"reason":{reason!j}}}'
 )
 PRESETS: Final = {"common": COMMON, "combined": COMBINED, "timed": TIMED, "json": JSON}
@@ -120,14 +120,14 @@ def _peer(request: Request, moment: Moment) -> Value:  # noqa: ARG001 - one of m
 
 
 def _address(request: Request, moment: Moment) -> Value:  # noqa: ARG001
-    """Return the client's address without its port: ``192.0.2.1``, ``::1``, ``unix:``."""
-    peer = request.peer
-    if peer[:5] == "unix:":
+    """Return the client's address without its port: ``192.0.2.1``, ``::1``, ``unix:``; as a trusted proxy tells it."""
+    client = request.client
+    if client[:5] == "unix:":
         return "unix:"  # a path may follow, which the client has chosen
-    if peer[:1] == "[":
-        return peer[1:].partition("]")[0]
-    host = peer.rpartition(":")[0]
-    return host if host and ":" not in host else peer  # what a proxy tells may have no port
+    if client[:1] == "[":
+        return client[1:].partition("]")[0]
+    host = client.rpartition(":")[0]
+    return host if host and ":" not in host else client  # what a proxy tells may have no port
 
 
 def _time(request: Request, moment: Moment) -> Value:  # noqa: ARG001

@@ -95,6 +95,9 @@ class Limits:
         max_chunk_extensions: All chunk extensions of one message together; more is 413. They mean nothing to
             evkit (CVE-2023-39326 was a server without this limit).
         max_trailers: The trailer section of a chunked body; more is 431.
+
+    Raises:
+        ValueError: One is no number, or below 1; the last two may be 0.
     """
 
     max_target: int = 8192
@@ -105,9 +108,10 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("max_target", "max_head", "max_fields", "max_chunk_extensions", "max_trailers"):
-            limit: int = getattr(self, name)
-            if limit < 0 or not (limit or name in ("max_chunk_extensions", "max_trailers")):
-                raise ValueError(f"{name} must be a positive number, got {limit!r}")
+            limit: object = getattr(self, name)
+            least = 0 if name in ("max_chunk_extensions", "max_trailers") else 1
+            if type(limit) is not int or limit < least:
+                raise ValueError(f"{name} must be an int >= {least}, got {limit!r}")
 
 
 class Engine(Protocol):

@@ -1,4 +1,4 @@
-r"""The grammar of RFC 9112 as bytes patterns: which bytes make a request, before anybody asks what they mean.
+r"""The grammar of RFC 9112 as bytes patterns: which bytes make a message, before anybody asks what they mean.
 
 Every pattern is linear in its input by construction, whatever comes: each repetition but an optional part is possessive
 (it never gives back what it took), what is repeated has no choice within, and no class contains the byte that ends its
@@ -29,10 +29,28 @@ HEAD: Final = re.compile(
     rb"(?:\r\n)?(%b{1,%d}+) (%b++) HTTP/1\.([0-9])(\r\n%b)\r\n" % (TCHAR, MAX_METHOD, TARGET, _FIELDS)
 )
 
+# A response's head: minor version, status, reason, field lines. No empty line may stand before it: RFC 9112 §2.2 allows
+# that to servers alone, and what comes after a whole response belongs to none. The space before an empty reason is a
+# MUST (§4), but servers leave it out and nobody reads the line in another way then.
+RESPONSE_HEAD: Final = re.compile(
+    rb"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: |(?=\r))(%b*+)(\r\n%b)\r\n" % (VCHAR, _FIELDS)
+)
+# As much of the version and the status as there is, when what is missing is taken from STATUS_LINE_MODEL.
+STATUS_LINE: Final = re.compile(rb"HTTP/1\.[0-9] [1-9][0-9][0-9]")
+STATUS_LINE_MODEL: Final = b"HTTP/1.1 200"
+# What may follow them in the line, and how that goes on when it comes in pieces.
+REASON: Final = re.compile(rb"(?: %b*+)?" % VCHAR)
+REASON_GOES_ON: Final = re.compile(rb"%b*+" % VCHAR)
+
 # The fields that rule the framing and the routing of a request, picked from lines that `HEAD` has accepted. The
 # look-ahead spares the alternation a visit to most lines.
 RULING: Final = re.compile(
     rb"\n(?=[HhCcTtEe])(?i:(host|connection|content-length|transfer-encoding|expect)):[ \t]*+([^\r]*+)"
+)
+
+# The fields that rule the framing of a response, and whether another may follow.
+RESPONSE_RULING: Final = re.compile(
+    rb"\n(?=[CcTt][OoRr])(?i:(content-length|connection|transfer-encoding)):[ \t]*+([^\r]*+)"
 )
 
 # A chunk's first line: size and extensions (RFC 9112 §7.1.1). Of the extensions only the bytes are checked. With 16

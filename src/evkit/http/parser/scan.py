@@ -57,25 +57,26 @@ _STAGES: Final = (
 
 
 class Scanner:
-    """Looks at each byte of one head, or of one trailer section, as it comes.
+    """Looks at each byte of one request head, of the fields of a response, or of one trailer section, as it comes.
 
     Source: RFC 9112 §2.1 to §5; the statuses are those of §3 (414, 501) and RFC 6585 §5 (431).
     """
 
     __slots__ = ("_at", "_begin", "_fields", "_limits", "_most", "_stage", "_strings")
 
-    def __init__(self, limits: Limits, *, trailers: bool = False) -> None:
+    def __init__(self, limits: Limits, *, trailers: bool = False, after: int = 0) -> None:
         """Start before the first byte.
 
         Args:
             limits: Where to stop.
             trailers: Whether to read a trailer section: field lines without a request line.
+            after: Bytes of the head that somebody else has read: a status line. Field lines follow.
         """
         self._limits = limits
         self._most = limits.max_trailers if trailers else limits.max_head
-        self._stage = _NAME if trailers else _METHOD
-        self._at = 0  # bytes looked at, from the start of the head
-        self._begin = 0  # where the stage's run began
+        self._stage = _NAME if trailers or after else _METHOD
+        self._at = after  # bytes looked at, from the start of the head
+        self._begin = after  # where the stage's run began
         self._fields = 0
         self._strings: list[str] = []  # method and target
 

@@ -57,7 +57,7 @@ _ELEMENT: Final = re.compile(rf"[ \t]*+({_ONE}(?:[ \t]*+;[ \t]*+{_ONE})*+)[ \t]*
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
-class Client(NamedTuple):
+class ProxiedClient(NamedTuple):
     """Who asks, and how it asked the outermost trusted proxy, as far as that is told.
 
     Attributes:
@@ -133,7 +133,7 @@ class Proxies:
         host = peer[1:].partition("]")[0] if peer.startswith("[") else peer.partition(":")[0]
         return self._knows(_number(host.partition("%")[0]))
 
-    def client_of(self, peer: str, headers: Headers) -> Client:
+    def client_of(self, peer: str, headers: Headers) -> ProxiedClient:
         """Tell who sent a request.
 
         Args:
@@ -148,30 +148,26 @@ class Proxies:
         Source: RFC 7239 §4 to §6, §8.1. Beyond it, spaces around ``;`` are taken.
         """
         if not self.trusts(peer):
-            return Client(peer)
-        told: dict[str, str] = {}
-        for name, value in headers:
-            key = name.lower()
-            if key in self._wanted:
-                told[key] = f"{told[key]},{value}" if key in told else value
+            return ProxiedClient(peer)
+        told = {name: ",".join(values) for name in self._wanted if (values := headers.get_all(name))}
         if not told:
-            return Client(peer)
+            return ProxiedClient(peer)
         if "forwarded" in told:
             return self._by_forwarded(peer, told["forwarded"])
         return self._by_x_forwarded(peer, told)
 
-    def _by_forwarded(self, peer: str, text: str) -> Client:
-        client = Client(peer)
+    def _by_forwarded(self, peer: str, text: str) -> ProxiedClient:
+        client = ProxiedClient(peer)
         for element in islice(_elements(text), MAX_ENTRIES):
             node = _node(element["for"]) if "for" in element else _Node(client.address, _NO_ADDRESS)
             if node is None:
                 break
-            client = Client(node.text, _scheme(element.get("proto")), _host(element.get("host")))
+            client = ProxiedClient(node.text, _scheme(element.get("proto")), _host(element.get("host")))
             if not self._knows(node.number):
                 break
         return client
 
-    def _by_x_forwarded(self, peer: str, told: dict[str, str]) -> Client:
+    def _by_x_forwarded(self, peer: str, told: dict[str, str]) -> ProxiedClient:
         address = peer
         for entry in islice(_entries(told.get("x-forwarded-for", "")), MAX_ENTRIES):
             node = _node(f"[{entry}]" if entry.count(":") > 1 and entry[0] != "[" else entry)
@@ -182,7 +178,7 @@ class Proxies:
                 break
         scheme = _scheme(_last(told.get("x-forwarded-proto")))
         host = _host(_last(told.get("x-forwarded-host")))
-        return Client(address, scheme, _with_port(host, scheme, _last(told.get("x-forwarded-port"))))
+        return ProxiedClient(address, scheme, _with_port(host, scheme, _last(told.get("x-forwarded-port"))))
 
     def _knows(self, number: int) -> bool:
         if number != _NO_ADDRESS:

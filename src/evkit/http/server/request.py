@@ -12,7 +12,7 @@ from evkit.core import Buffer, BufferEvent
 from evkit.errors import LocalProtocolError
 from evkit.http.fields import Fields, as_pairs
 from evkit.http.parser.contract import RequestHead
-from evkit.http.proxies.forwarded import Client
+from evkit.http.proxies.forwarded import ProxiedClient
 from evkit.http.server.door import Body, ReplyDoor
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Request(RequestHead):
         self._fields = raw
         self.connection: ReplyDoor | None = None
         self.peer = ""
-        self.proxied: Client | None = None
+        self.proxied: ProxiedClient | None = None
         self.started_at = 0.0
         self.body = b""
         self.trailers: Sequence[tuple[str, str]] = ()
@@ -139,7 +139,7 @@ class Request(RequestHead):
 
     @property
     def client(self) -> str:
-        """The client's address: `peer`, or where that is a trusted proxy, whom it names; see `Client.address`."""
+        """The client's address: `peer`, or whom that names, if it is a trusted proxy; see `ProxiedClient.address`."""
         return self.peer if self.proxied is None else self.proxied.address
 
     @property

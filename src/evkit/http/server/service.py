@@ -9,11 +9,11 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from evkit.core import EventBase
-from evkit.http.date import DateLine
 from evkit.http.errors import BadRequest
 from evkit.http.fields import encode_line
 from evkit.http.parser import Engine, Limits, make_engine
 from evkit.http.proxies.forwarded import Proxies
+from evkit.http.server.date_line import DateLine
 from evkit.http.server.door import Body
 from evkit.http.server.patience import Timeouts
 from evkit.http.server.reply import plain_page

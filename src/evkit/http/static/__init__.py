@@ -1,8 +1,8 @@
 """Files of a folder as an HTTP handler.
 
-names ──► folder ──► handler ◄── conditions, ranges, representation, listing
-deciders: names, conditions, dates, ranges, content_types, representation, listing (the page)
-doers:    folder (opens, never outside), handler (reads, answers)
+names ──► folder ──► files ──► handler ◄── conditions, ranges, representation, listing
+deciders: names, conditions, ranges, content_types, representation, listing (the page)
+doers:    folder (opens, never outside), files (reads, keeps small ones for a moment), handler (answers)
 """
 
 from evkit.http.static.handler import StaticFiles

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from evkit.http.static.dates import parse_http_date
+from evkit.http.date import parse_http_date
 
 FIELDS: Final = frozenset(
     {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"}

@@ -1,0 +1,1 @@
+"""The HTTP client: one call for a request, over connections that are kept for the next."""

@@ -1,0 +1,381 @@
+"""`Client`: requests, and futures of their responses.
+
+It turns what a program says into what a `Call` needs: URLs, fields, bodies, and the rules that all calls share. It
+sends nothing itself.
+"""
+
+import json as jsonlib
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
+from urllib.parse import urlencode
+
+from evkit.core import EventBase, Future, SocketBufferEvent
+from evkit.core.net import Resolver
+from evkit.errors import LocalProtocolError
+from evkit.http.client.call import Call, Opened, Terms, Wishes, origin_of
+from evkit.http.client.cookies import CookieJar
+from evkit.http.client.credentials import Credentials, from_userinfo
+from evkit.http.client.decoding import accept_encoding
+from evkit.http.client.dialing import Dialling
+from evkit.http.client.origin import parse_url
+from evkit.http.client.pool import DEFAULT_IDLE, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_PER_HOST, Pool
+from evkit.http.client.proxy_choice import Proxy, ProxyRules
+from evkit.http.client.redirects import Redirects, Step
+from evkit.http.client.request_fields import STANDARD, RequestFields, declared_length
+from evkit.http.client.response import Response
+from evkit.http.client.retries import Retries, RetryBudget
+from evkit.http.client.timeouts import ClientTimeouts
+from evkit.http.client.upload import RequestBody, Upload, as_upload
+from evkit.http.fields import Fields, as_pairs, encode_line
+from evkit.http.headers import Headers
+from evkit.http.parser import RESPONSE_LIMITS, Limits, make_response_engine
+from evkit.http.uri import Uri
+
+if TYPE_CHECKING:
+    import ssl
+
+    from evkit.core.timers import CommonTimeout
+
+DEFAULT_MAX_BODY: Final = 64 * 1024 * 1024
+"""Bytes of a body that is received whole. Larger ones are for ``stream=True``."""
+
+Query = Mapping[str, object] | Iterable[tuple[str, object]]
+_DEFAULT: Final = object()
+
+
+class RequestOptions(TypedDict, total=False):
+    """The keyword arguments of `Client.request`."""
+
+    headers: Fields
+    query: Query | None
+    json: object
+    form: Query | None
+    auth: Credentials | None
+    stream: bool
+    follow: bool
+    expect: bool
+    timeout: float | object | None
+    on_interim: Callable[[int, Headers], object] | None
+
+
+@lru_cache(256)
+def _parsed(url: str) -> tuple[Uri, Credentials | None]:
+    """Take a URL apart, once; return it without user and password, and these."""
+    uri = parse_url(url)
+    origin_of(uri)  # raises
+    return replace(uri, userinfo=None, fragment=None), from_userinfo(uri)
+
+
+class Client:
+    """An HTTP/1.1 client, with connections that it keeps.
+
+        with EventBase() as base, Client(base) as client:
+            response = client.get("http://example.org/").result()
+            print(response.status, len(response.body))
+
+    Each method that asks for something returns a `Future`: give it a callback, wait for its ``result()``, which runs
+    the base, or ``await`` it. Cancelling it stops the request.
+
+    Args:
+        base: The event base.
+        headers: Fields of every request that does not bring its own of that name. ``User-Agent: evkit`` and
+            ``Accept: */*`` stand where they are missing here.
+        timeouts: How long a request may wait for what.
+        redirects: Which redirects are followed.
+        retries: Which failures are tried again, and after which pauses.
+        proxies: ``None``: none. A URL: this one for all. Or rules: `ProxyRules.from_environment` reads the variables
+            that other programs heed.
+        cookies: Where cookies are kept between requests; ``None``: nowhere.
+        auth: Credentials for every request: `Basic`, `Bearer`, or your own. For one server, give them with a request.
+            A redirect to elsewhere does not take them along.
+        tls: What to trust and to show; ``None``: the system's certificates. Names are always checked, unless the
+            context says else.
+        resolver: Finds addresses; ``None``: that of the base.
+        family: ``AF_INET`` or ``AF_INET6`` for addresses of one family only.
+        unix: The path of a unix socket to connect to, whatever the host of a URL is.
+        max_connections: Most connections at a time.
+        max_per_host: Most to one server.
+        idle: Seconds to keep a connection without a request; ``None``: until its server closes it.
+        max_body: Bytes of a body that is received whole, decoded; more is a `ContentTooLarge`. ``None``: no limit.
+        limits: Of the heads of responses, their chunks and trailers.
+        decode: Ask for compressed bodies, and undo what their ``Content-Encoding`` says.
+        engine: What reads responses: see `evkit.http.engines`.
+        make_bufferevent: ``make_bufferevent(base)`` makes the bufferevent of a connection: one with a rate limit, for
+            example. It is not connected.
+
+    Raises:
+        ValueError: A limit or a proxy's URL is wrong, or there is no such engine.
+
+    Source: ``evhttp_connection_base_bufferevent_new`` and ``evhttp_make_request``; libevent has no pool, follows no
+    redirects and decodes nothing.
+    """
+
+    __slots__ = ("_auth", "_base", "_closed", "_common", "_headers", "_terms", "_timeouts")
+
+    def __init__(
+        self,
+        base: EventBase,
+        *,
+        headers: Fields = (),
+        timeouts: ClientTimeouts | None = None,
+        redirects: Redirects | None = None,
+        retries: Retries | None = None,
+        proxies: ProxyRules | str | None = None,
+        cookies: CookieJar | None = None,
+        auth: Credentials | None = None,
+        tls: "ssl.SSLContext | None" = None,
+        resolver: Resolver | None = None,
+        family: int = socket.AF_UNSPEC,
+        unix: str | None = None,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        max_per_host: int = DEFAULT_MAX_PER_HOST,
+        idle: float | None = DEFAULT_IDLE,
+        max_body: int | None = DEFAULT_MAX_BODY,
+        limits: Limits = RESPONSE_LIMITS,
+        decode: bool = True,
+        engine: str = "native",
+        make_bufferevent: Callable[[EventBase], SocketBufferEvent] = SocketBufferEvent,
+    ) -> None:
+        self._base = base
+        # They travel with each request, as its own do: a redirect to elsewhere takes the secret ones off.
+        self._headers = tuple(as_pairs(headers))
+        for name, value in self._headers:
+            encode_line(name, value)  # found wrong now, and not with the first request
+        self._auth = auth
+        self._closed = False
+        self._timeouts = timeouts = timeouts or ClientTimeouts()
+        make_engine = partial(make_response_engine, engine, limits)
+        make_engine()  # a wrong name is an error now and not with the first request
+        how = Dialling(timeouts, make_engine, resolver, family, unix, tls, make_bufferevent)
+        self._terms = Terms(
+            base,
+            Pool(base, how, max_connections=max_connections, max_per_host=max_per_host, idle=idle),
+            RequestFields(_standard_fields(self._headers, decode=decode)),
+            redirects or Redirects(),
+            retries or Retries(),
+            RetryBudget(),
+            _proxy_rules(proxies),
+            cookies,
+            max_body,
+            decode,
+        )
+        # All calls that may take equally long stand in one queue: to start and to stop such a clock costs next to
+        # nothing.
+        self._common: CommonTimeout | None = (
+            None if timeouts.total is None else base.init_common_timeout(timeouts.total)
+        )
+
+    def __repr__(self) -> str:
+        return f"<Client {'closed' if self._closed else repr(self._terms.pool)}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; what is under way fails with a `LocalProtocolError`. Harmless when it is closed."""
+        self._closed = True
+        self._terms.pool.close()
+
+    # Asking
+
+    def get(self, url: str | Uri, **options: Unpack[RequestOptions]) -> Future[Response]:
+        """Ask for a resource; see `request`."""
+        return self.request("GET", url, **options)
+
+    def head(self, url: str | Uri, **options: Unpack[RequestOptions]) -> Future[Response]:
+        """Ask for what a ``GET`` would answer, without the body; see `request`."""
+        return self.request("HEAD", url, **options)
+
+    def options(self, url: str | Uri, **options: Unpack[RequestOptions]) -> Future[Response]:
+        """Ask what can be asked; see `request`."""
+        return self.request("OPTIONS", url, **options)
+
+    def delete(self, url: str | Uri, **options: Unpack[RequestOptions]) -> Future[Response]:
+        """Ask for a resource to go; see `request`."""
+        return self.request("DELETE", url, **options)
+
+    def post(
+        self, url: str | Uri, body: RequestBody | None = None, **options: Unpack[RequestOptions]
+    ) -> Future[Response]:
+        """Send something to a resource; see `request`."""
+        return self.request("POST", url, body, **options)
+
+    def put(
+        self, url: str | Uri, body: RequestBody | None = None, **options: Unpack[RequestOptions]
+    ) -> Future[Response]:
+        """Send what a resource is to be; see `request`."""
+        return self.request("PUT", url, body, **options)
+
+    def patch(
+        self, url: str | Uri, body: RequestBody | None = None, **options: Unpack[RequestOptions]
+    ) -> Future[Response]:
+        """Send how a resource is to change; see `request`."""
+        return self.request("PATCH", url, body, **options)
+
+    def request(
+        self,
+        method: str,
+        url: str | Uri,
+        body: RequestBody | None = None,
+        *,
+        headers: Fields = (),
+        query: Query | None = None,
+        json: object = _DEFAULT,
+        form: Query | None = None,
+        auth: Credentials | None = None,
+        stream: bool = False,
+        follow: bool = True,
+        expect: bool = False,
+        timeout: float | object | None = _DEFAULT,
+        on_interim: Callable[[int, Headers], object] | None = None,
+    ) -> Future[Response]:
+        """Send a request.
+
+        Args:
+            method: As it is sent: ``"GET"``.
+            url: ``http://host/path`` or https; a user and a password in it become ``Authorization``.
+            body: Bytes; text, sent as UTF-8; a file that is open for reading bytes; or an iterable of pieces, which go
+                out in chunks unless ``headers`` tell a ``Content-Length``.
+            headers: Pairs of ``str``.
+            query: Pairs to append to the URL's query; lists stand for several values of a name.
+            json: The body, as JSON.
+            form: The body, as a form in one line (``application/x-www-form-urlencoded``).
+            auth: Credentials, in place of the client's.
+            stream: Have the future done with the head, and receive the body piece by piece: see `Response.receive`.
+            follow: Follow redirects.
+            expect: Send the body when the server says that it is welcome (``Expect: 100-continue``).
+            timeout: Seconds for all of it, in place of `ClientTimeouts.total`.
+            on_interim: ``on_interim(status, headers)`` hears of interim responses, such as 103.
+
+        Returns:
+            A future of the `Response`, whatever its status. It fails with a `ConnectError`, `ConnectionLost`,
+            `TLSError`, `RequestTimeout`, `BadResponse`, `RedirectError`, `ContentError` or `LocalProtocolError`, and
+            with what the body's iterator or the resolver raises.
+
+        Raises:
+            ValueError: The URL can't be asked for.
+            TypeError: The body, a header or the query is of a wrong type.
+            LocalProtocolError: The request can't be sent as one, the client is closed, or there are two bodies.
+        """
+        pairs, body = _content(as_pairs(headers), body, json, form)
+        if expect:
+            pairs = [*pairs, ("Expect", "100-continue")]
+        wishes = Wishes(stream=stream, follow=follow, waits=expect, on_interim=on_interim)
+        upload = None if body is None else as_upload(body, declared_length(pairs))
+        return self._call(method, self._url(url, query), pairs, upload, auth, timeout, wishes)
+
+    def upgrade(
+        self,
+        url: str | Uri,
+        headers: Fields,
+        opened: Opened,
+        *,
+        auth: Credentials | None = None,
+        timeout: float | object | None = _DEFAULT,
+    ) -> Future[Any]:
+        """Ask for another protocol on the connection, by ``GET`` and ``Upgrade``.
+
+        Args:
+            url: As for `request`.
+            headers: Pairs of ``str``: ``Connection``, ``Upgrade``, and what the protocol needs.
+            opened: ``opened(response, bev)`` is called after 101 and gets the connection, without callbacks; what has
+                come already is in its input. What it returns is the future's result; what it raises closes the
+                connection.
+            auth: As for `request`.
+            timeout: As for `request`.
+
+        Returns:
+            A future of what ``opened`` returns; of the `Response` where the server answers something else than 101.
+
+        Raises:
+            ValueError: As `request`.
+            LocalProtocolError: As `request`.
+
+        Source: RFC 9110 §7.8.
+        """
+        wishes = Wishes(follow=False, opened=opened)
+        return self._call("GET", self._url(url, None), as_pairs(headers), None, auth, timeout, wishes)
+
+    def _call(
+        self,
+        method: str,
+        target: tuple[Uri, Credentials | None],
+        pairs: Sequence[tuple[str, str]],
+        upload: Upload | None,
+        auth: Credentials | None,
+        timeout: float | object | None,
+        wishes: Wishes,
+    ) -> Future[Response]:
+        if self._closed:
+            raise LocalProtocolError("the client is closed")
+        uri, told = target
+        names = _names(pairs) if pairs else frozenset[str]()
+        if self._headers:
+            pairs = [*(pair for pair in self._headers if pair[0].lower() not in names), *pairs]
+        auth = auth or (None if "authorization" in names else told or self._auth)
+        if auth is not None:
+            pairs = [*pairs, ("Authorization", auth.authorization)]
+        if timeout is _DEFAULT:
+            wishes.total, wishes.clock = self._timeouts.total, self._common
+        elif timeout is not None:
+            wishes.total = wishes.clock = float(timeout)  # type: ignore[arg-type]  # it says what is wrong with it
+        call = Call(self._terms, Step(method, uri, tuple(pairs), upload is not None), upload, wishes)
+        call.start()
+        return call.future
+
+    def _url(self, url: str | Uri, query: Query | None) -> tuple[Uri, Credentials | None]:
+        uri, credentials = _parsed(url if isinstance(url, str) else str(url))
+        if query:
+            more = urlencode(list(query.items() if isinstance(query, Mapping) else query), doseq=True)
+            uri = replace(uri, query=f"{uri.query}&{more}" if uri.query else more)
+        return uri, credentials
+
+
+def _standard_fields(headers: Iterable[tuple[str, str]], *, decode: bool) -> list[tuple[str, str]]:
+    """Return what is said where the program has nothing to say of it."""
+    names = _names(headers)
+    standard = [*STANDARD, ("Accept-Encoding", accept_encoding())] if decode else [*STANDARD]
+    return [pair for pair in standard if pair[0].lower() not in names]
+
+
+def _names(pairs: Iterable[tuple[str, str]]) -> set[str]:
+    return {name.lower() for name, _ in pairs}
+
+
+def _proxy_rules(proxies: ProxyRules | str | None) -> ProxyRules:
+    if isinstance(proxies, str):
+        proxy = Proxy.at(proxies)
+        return ProxyRules(proxy, proxy)
+    return proxies or ProxyRules()
+
+
+def _content(
+    pairs: Sequence[tuple[str, str]], body: RequestBody | None, json: object, form: Query | None
+) -> tuple[Sequence[tuple[str, str]], RequestBody | None]:
+    """Return fields and body, of the one that was given."""
+    if (body is not None) + (json is not _DEFAULT) + (form is not None) > 1:
+        raise LocalProtocolError("expected one of body, json and form")
+    if json is not _DEFAULT:
+        return _typed(pairs, "application/json"), jsonlib.dumps(json)
+    if form is not None:
+        data = urlencode(list(form.items() if isinstance(form, Mapping) else form), doseq=True)
+        return _typed(pairs, "application/x-www-form-urlencoded"), data
+    return pairs, body
+
+
+def _typed(pairs: Sequence[tuple[str, str]], content_type: str) -> Sequence[tuple[str, str]]:
+    if "content-type" in _names(pairs):
+        return pairs
+    return [*pairs, ("Content-Type", content_type)]
