@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evkit import EventBase
-from evkit.http import Request, Server
-from evkit.http.forms.forms import safe_filename
+from evkit.http import Request, Server, safe_filename
 
 PAGE = """<!doctype html>
 <meta charset="utf-8">

@@ -113,6 +113,7 @@ def test_against_a_model(weights: dict[str, int]) -> None:
         "text/html", "text/html; charset=utf-8", "TEXT/CSS", "text/event-stream", "text/plain ;charset=x",
         "application/json", "application/ld+json;profile=x", "image/svg+xml", "application/xhtml+xml",
         "application/wasm", "text/javascript", "application/javascript", "application/manifest+json",
+        "Application/JSON ; a=b",
     ],
 )  # fmt: skip
 def test_types_that_compress_well(content_type: str) -> None:
@@ -140,7 +141,26 @@ def test_types_of_ones_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["", "text", "text/", "/html", "*+", "*", "text/html; a=b", "a/b/c", "a b/c"]
+    "pattern",
+    [
+        "",
+        "text",
+        "text/",
+        "/html",
+        "*+",
+        "*",
+        "text/html; a=b",
+        "a/b/c",
+        "a b/c",
+        "text/html,text/css",
+        "t\xe4xt/html",
+        # which would be taken, and no type be in them
+        "*/*",
+        "*/html",
+        "text/*+xml",
+        "text/x*",
+        "*+*",
+    ],
 )
 def test_what_is_no_type(pattern: str) -> None:
     with pytest.raises(ValueError, match="media type"):
@@ -160,19 +180,19 @@ def test_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "error"),
+    ("fields", "error", "message"),
     [
-        ([("X", "a\r\nY: b")], LocalProtocolError),
-        ([("X:", "a")], LocalProtocolError),
-        ([("X", 1)], TypeError),
-        ([(1, "X")], TypeError),
-        ([["X", "1"]], TypeError),
-        ([("X",)], TypeError),
-        (["ab"], TypeError),
+        ([("X", "a\r\nY: b")], LocalProtocolError, "expected a header field"),
+        ([("X:", "a")], LocalProtocolError, "expected a header field"),
+        ([("X", 1)], TypeError, "a header field is"),
+        ([(1, "X")], TypeError, "a header field is"),
+        ([["X", "1"]], TypeError, "headers are pairs"),
+        ([("X",)], TypeError, "headers are pairs"),
+        (["ab"], TypeError, "headers are pairs"),
     ],
 )
-def test_what_is_no_field(fields: list[tuple[str, str]], error: type[Exception]) -> None:
-    with pytest.raises(error):
+def test_what_is_no_field(fields: list[tuple[str, str]], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         said(fields)
 
 
@@ -185,6 +205,8 @@ HTML = ("Content-Type", "text/html")
         ("GET", 200, [HTML], True),
         ("HEAD", 200, [HTML], True),
         ("POST", 201, [HTML], True),
+        ("POST", 202, [HTML], True),
+        ("GET", 203, [HTML], True),
         ("GET", 206, [HTML], True),
         ("GET", 200, [HTML, ("Cache-Control", "max-age=1")], True),
         ("GET", 200, [HTML, ("Cache-Control", "max-age=1, No-Transform")], False),
@@ -224,7 +246,12 @@ def test_vary() -> None:
 
 @pytest.mark.parametrize("value", ["Accept-Encoding", "Cookie ,accept-ENCODING", "*", "Cookie, *"])
 def test_vary_that_was_said_before(value: str) -> None:
-    assert varying([("vary", value)]) == [("vary", value)]
+    assert varying([("Vary", value)]) == [("Vary", value)]
+
+
+def test_other_fields_say_nothing_of_vary() -> None:
+    fields = [("Access-Control-Allow-Origin", "*"), ("X-Copy", "Accept-Encoding")]
+    assert varying(fields) == [*fields, VARY]
 
 
 def test_the_fields_of_a_coded_reply() -> None:

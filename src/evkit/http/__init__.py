@@ -15,8 +15,9 @@ from evkit.http.errors import (
     RequestTimeout,
     StatusError,
 )
-from evkit.http.forms.forms import parse_form
+from evkit.http.forms.filename import safe_filename
 from evkit.http.forms.multipart import MultipartReader, Part, parse_multipart
+from evkit.http.forms.urlencoded import parse_form
 from evkit.http.headers import Headers
 from evkit.http.log.access_log import AccessLog
 from evkit.http.log.file import LogFile
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from evkit.http.client.proxy_choice import Proxy, ProxyRules
     from evkit.http.client.redirects import Redirects
     from evkit.http.client.response import Response
-    from evkit.http.client.retries import Retries
+    from evkit.http.client.retries import Retries, RetryBudget
     from evkit.http.client.timeouts import ClientTimeouts
     from evkit.http.tls.certificates import Certificates
 else:
@@ -59,6 +60,7 @@ else:
         "Redirects": "client.redirects",
         "Response": "client.response",
         "Retries": "client.retries",
+        "RetryBudget": "client.retries",
     }
 
     def __getattr__(name: str) -> object:
@@ -98,6 +100,7 @@ __all__ = [
     "RequestTimeout",
     "Response",
     "Retries",
+    "RetryBudget",
     "Server",
     "Site",
     "StaticFiles",
@@ -112,6 +115,7 @@ __all__ = [
     "parse_form",
     "parse_multipart",
     "parse_query",
+    "safe_filename",
     "uri_decode",
     "uri_encode",
 ]

@@ -35,7 +35,8 @@ _WEIGHT: Final = r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?"
 _CODING: Final = rf"({TCHAR.decode('ascii')}++)(?:[ \t]*+;[ \t]*+[qQ]=({_WEIGHT}))?+"
 _ONE_CODING: Final = re.compile(_CODING)
 _CODINGS: Final = re.compile(rf"[ \t,]*+(?:{_CODING}(?:[ \t]*+,[ \t,]*+{_CODING})*+)?+[ \t,]*+")
-_PATTERN: Final = re.compile(r"(?:[^ \t;,/]++/|\*\+)[^ \t;,/]++")
+_NAME: Final = r"[!#$&^_.+\-0-9a-z]++"  # RFC 6838 §4.2
+_PATTERN: Final = re.compile(rf"{_NAME}/(?:{_NAME}|\*)|\*\+{_NAME}")
 
 _WITH_CONTENT: Final = frozenset({200, 201, 202, 203, 206})
 """Statuses whose content may be worth a coding: 204 and 205 have none, 226 has one of its own."""

@@ -207,6 +207,24 @@ def test_what_was_put_together_comes_apart(fields: list[tuple[str, str | None, s
     assert [event[1:] for event in heard if event[0] == "part"] == [field[:2] for field in fields]  # type: ignore[index]
 
 
+ODD = form(part("a", b"x", None, "Content-Type: text/plain", "Content-Transfer-Encoding: 8bit")).replace(
+    b'"a"', b'"a"; filename*="UTF-8\'\'%41"'
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(ODD) - 1), st.integers(0, 255)), min_size=1, max_size=3))
+def test_any_wrong_byte_is_the_clients_fault_or_harmless(changes: list[tuple[int, int]]) -> None:
+    body = bytearray(ODD)
+    for at, byte in changes:
+        body[at] = byte
+    try:
+        told = "".join(part.content_type for part in parse_multipart(TYPE, bytes(body)))
+    except BadRequest as refusal:
+        told = str(refusal)
+        assert told.isprintable()
+    assert "\n" not in told
+
+
 # A form as it comes
 
 

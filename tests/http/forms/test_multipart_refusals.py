@@ -3,8 +3,8 @@
 import pytest
 
 from evkit.core import EventBase
-from evkit.http.forms.forms import parse_form
 from evkit.http.forms.multipart import MultipartReader, Part, parse_multipart
+from evkit.http.forms.urlencoded import parse_form
 from evkit.http.server.request import Request
 from http_server_aids import Site, request
 

@@ -165,9 +165,18 @@ def test_other_statuses(status: int) -> None:
     assert asked.door.calls[0][2] == TEXT
 
 
-@pytest.mark.parametrize(("size", "coding"), [(999, None), (1000, "gzip")])
-def test_a_body_that_is_too_short(size: int, coding: str | None) -> None:
-    reply = reply_to(GZIP, body=TEXT[:size], min_size=1000)
+@pytest.mark.parametrize(
+    ("options", "size", "coding"),
+    [
+        ({}, 1023, None),
+        ({}, 1024, "gzip"),
+        ({"min_size": 1000}, 999, None),
+        ({"min_size": 1000}, 1000, "gzip"),
+        ({"min_size": 0}, 1, "gzip"),
+    ],
+)
+def test_a_body_that_is_too_short(options: dict[str, object], size: int, coding: str | None) -> None:
+    reply = reply_to(GZIP, body=TEXT[:size], **options)
     assert (reply.get("content-encoding"), reply.get("vary")) == (coding, "Accept-Encoding")
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from evkit.core import Buffer, BufferEvent, Event, EventBase, Future
-from evkit.errors import During, LocalProtocolError
+from evkit.errors import During, LocalProtocolError, TransportError
 from evkit.http.client.connection import ClientConnection
 from evkit.http.client.cookies import CookieJar
 from evkit.http.client.decoding import decoder_for
@@ -342,12 +342,11 @@ class Call:
         """See `Asker.on_failed`."""
         self._connection = None
         if self._incoming is not None and self._wishes.stream:
+            self._explain(error)
             self._incoming.ended(error)
             return
-        if self._wishes.stream and self.future.done():
-            return
         pause = None
-        if isinstance(error, OSError) and not isinstance(error, RequestTimeout):
+        if isinstance(error, TransportError) and not isinstance(error, RequestTimeout):
             pause = self._count().failed(progress, _DICE.random())
         if pause is None:
             self._finish(error)
@@ -440,10 +439,14 @@ class Call:
         self._stop_clock()
         self._let_go_of_body()
         if not self.future.done():
-            attempts = "" if self._tried == 1 else f", attempt {self._tried}"
-            redirects = f", after {len(self._history)} redirects" if self._history else ""
-            error.add_note(f"{self._step.method} {self._place()}{attempts}{redirects}")
+            self._explain(error)
             self.future.set_exception(error)
+
+    def _explain(self, error: Exception) -> None:
+        """Note with an error what was tried."""
+        attempts = "" if self._tried == 1 else f", attempt {self._tried}"
+        redirects = f", after {len(self._history)} redirects" if self._history else ""
+        error.add_note(f"{self._step.method} {self._place()}{attempts}{redirects}")
 
     def _let_go_of_body(self) -> None:
         if self.upload is not None:

@@ -45,6 +45,8 @@ DEFAULT_MAX_BODY: Final = 64 * 1024 * 1024
 
 Query = Mapping[str, object] | Iterable[tuple[str, object]]
 _DEFAULT: Final = object()
+_BUDGET: Final = RetryBudget()
+"""Stands for one of the client's own."""
 
 
 class RequestOptions(TypedDict, total=False):
@@ -87,6 +89,7 @@ class Client:
         timeouts: How long a request may wait for what.
         redirects: Which redirects are followed.
         retries: Which failures are tried again, and after which pauses.
+        budget: How many retries there may be in all; ``None``: any number.
         proxies: ``None``: none. A URL: this one for all. Or rules: `ProxyRules.from_environment` reads the variables
             that other programs heed.
         cookies: Where cookies are kept between requests; ``None``: nowhere.
@@ -124,6 +127,7 @@ class Client:
         timeouts: ClientTimeouts | None = None,
         redirects: Redirects | None = None,
         retries: Retries | None = None,
+        budget: RetryBudget | None = _BUDGET,
         proxies: ProxyRules | str | None = None,
         cookies: CookieJar | None = None,
         auth: Credentials | None = None,
@@ -157,7 +161,7 @@ class Client:
             RequestFields(_standard_fields(self._headers, decode=decode)),
             redirects or Redirects(),
             retries or Retries(),
-            RetryBudget(),
+            RetryBudget() if budget is _BUDGET else budget,
             _proxy_rules(proxies),
             cookies,
             max_body,
@@ -171,6 +175,11 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client {'closed' if self._closed else repr(self._terms.pool)}>"
+
+    @property
+    def base(self) -> EventBase:
+        """The event base. Source: ``evhttp_connection_get_base``."""
+        return self._base
 
     def __enter__(self) -> Self:
         return self

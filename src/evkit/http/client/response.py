@@ -5,7 +5,8 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, BinaryIO, Final, Protocol
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Protocol, Self
 
 from evkit.core import Future
 from evkit.errors import LocalProtocolError
@@ -78,6 +79,17 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.method} {self.url} {len(self.body)} bytes>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     @property
     def status(self) -> int:

@@ -1,7 +1,7 @@
 """Forms with files in them (``multipart/form-data``): as they come, part by part, or from a body that is there.
 
 Decides which part goes to whom and how much is collected in memory. Where parts begin and end is decided in
-`evkit.http.forms.part_splitter`, what their fields say in `evkit.http.forms.forms`.
+`evkit.http.forms.part_splitter`, what their fields say in `evkit.http.forms.disposition`.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from evkit.errors import LocalProtocolError
 from evkit.http.errors import BadRequest, quote
-from evkit.http.forms.forms import boundary_of, content_type, names_of, safe_filename
+from evkit.http.forms.content_type import boundary_of, content_type
+from evkit.http.forms.disposition import names_of
+from evkit.http.forms.filename import safe_filename
 from evkit.http.headers import Headers
 from evkit.http.server.request import Request
 
@@ -87,7 +89,7 @@ class Part:
 
     @property
     def safe_filename(self) -> str:
-        """`filename` as the name of a file that one may have anywhere, never empty: see `evkit.http.forms.forms`."""
+        """`filename` as the name of a file that one may have anywhere, never empty: see `evkit.http.safe_filename`."""
         return safe_filename(self.filename or "")
 
     def receive(self, on_data: "Callable[[Part, bytes], object]", on_end: "Callable[[Part], object]") -> None:

@@ -77,7 +77,8 @@ class Moment:
         return f"{self._second}.{self._milliseconds():03}"
 
     def _milliseconds(self) -> int:
-        return int((self.now - self._began_at) * 1000)
+        # Rounded as floats are, a moment just before the next second may be a whole second from the last.
+        return min(int((self.now - self._began_at) * 1000), 999)
 
     def _next_second(self) -> None:
         """Write what changes with the second. ``strftime`` would write the month in the program's language."""

@@ -8,7 +8,7 @@ import re
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from evkit.core import Buffer
 from evkit.errors import LocalProtocolError
@@ -31,9 +31,6 @@ from evkit.http.server.reply import last_chunk
 from evkit.http.server.request import Request
 from evkit.http.server.routes import Handler, check_handler
 from evkit.http.server.threaded import ThreadDoor
-
-if TYPE_CHECKING:
-    pass
 
 _CODING: Final = "gzip"
 _GZIP_FORMAT: Final = 31  # zlib's word for a window of 32 KiB and gzip's frame round it

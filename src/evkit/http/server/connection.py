@@ -90,6 +90,9 @@ class ServerConnection(ConnectionLife):
                     step = exchange.starve(0 if _is_empty_line(source) else source.length)
                     break
                 turns -= 1
+                if exchange.request is None and not (source.length or exchange.last or exchange.ended):
+                    step = _AWAIT_REQUEST  # as `next_step` would say, which costs a call
+                    break
         except BadRequest as error:
             self._refuse(error)
             return
