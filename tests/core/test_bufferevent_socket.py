@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evkit.core.base import EventBase
+from evkit.core.buffer.flow import MAX_TURN
 from evkit.core.bufferevent import BufferEvent, SocketBufferEvent
 from evkit.core.bufferevent.gate import SUSPEND_BANDWIDTH, SUSPEND_LOOKUP
 from evkit.core.event import Event
@@ -484,6 +485,36 @@ class TestWriteAtOnce:
         turn(fakes.base)
         assert len(bev.output) == left + 1
         bev.close()
+
+    @pytest.mark.parametrize("what", ["one piece", "many pieces", "a head and a file"])
+    def test_much_gives_way_to_others(self, base: EventBase, tcp: Pair, tmp_path: Path, what: str) -> None:
+        """However much the system would take, and over the loopback it takes megabytes."""
+        bev = SocketBufferEvent(base, tcp[0])
+        path = tmp_path / "file"
+        path.write_bytes(bytes(BIG))
+
+        def write() -> None:
+            if what == "a head and a file":
+                bev.write(b"head")
+                bev.output.add_file(path.open("rb"))
+                return
+            for piece in [bytes(BIG)] if what == "one piece" else [bytes(BIG // 256)] * 256:
+                bev.write(piece)
+
+        base.call_soon(write)
+        base.loop(ONE_PASS)
+        left = BIG + 4 * (what == "a head and a file")
+        arrived = -left
+        while left:
+            assert 0 <= left - len(bev.output) <= MAX_TURN
+            left = len(bev.output)
+            arrived += len(drain_socket(tcp[1]))
+            base.loop(ONE_PASS)
+        bev.close()
+        tcp[1].setblocking(True)
+        while piece := tcp[1].recv(1 << 20):
+            arrived += len(piece)
+        assert arrived == 0
 
     def test_all_arrives_in_order(self, base: EventBase, bev: SocketBufferEvent, pair: Pair) -> None:
         sent = bytes(range(256)) * 8192

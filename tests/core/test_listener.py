@@ -611,6 +611,35 @@ class TestBinding:
         assert foreign.read_text() == "precious"
 
 
+class TestAcceptingWhatWaits:
+    def test_is_done_at_once(self, base: EventBase) -> None:
+        with Door(base) as door:
+            door.knock(3)
+            door.listener.accept_waiting()
+            assert len(door.sockets) == 3
+            door.listener.accept_waiting()
+            assert len(door.sockets) == 3
+            door.listener.close()
+            for client in door.clients:
+                client.setblocking(False)
+                with pytest.raises(BlockingIOError):  # and it is no end
+                    client.recv(1)
+
+    @pytest.mark.parametrize("how", ["disable", "close"])
+    def test_is_done_by_one_that_accepts(self, base: EventBase, how: str) -> None:
+        with Door(base) as door:
+            door.knock()
+            getattr(door.listener, how)()
+            door.listener.accept_waiting()
+            assert door.sockets == []
+
+    def test_ends_where_the_callback_closes(self, base: EventBase) -> None:
+        with Door(base, Listener.close) as door:
+            door.knock(3)
+            door.listener.accept_waiting()
+            assert len(door.sockets) == 1
+
+
 class TestClosing:
     def test_second_close_does_nothing(self, base: EventBase) -> None:
         listener = Listener.bind(base, None, ANY_PORT)

@@ -1,7 +1,7 @@
 """Sockets that the process was started with: socket activation, as systemd and its like do it.
 
 It reads what three environment variables tell, and makes sockets of the descriptors that they speak of. Knows nothing
-of event bases; a stream socket goes to ``Listener(base, callback, sock, backlog=None)``.
+of event bases; a stream socket goes to ``Listener(base, callback, sock, backlog=None)``, or to a server's ``accept``.
 """
 
 import os

@@ -237,8 +237,17 @@ class Listener:
         self.enabled = False
         self._apply()
 
+    def accept_waiting(self) -> None:
+        """Accept what waits now, and not with the next pass of the loop: after `close` it would be lost.
+
+        As many as in one pass, and none where the listener is disabled or closed. libevent has no such function.
+        """
+        self._on_readable(self._event, EV_READ)
+
     def close(self) -> None:
-        """Listen no more. The file of a unix socket is removed, unless the socket was given listening.
+        """Listen no more. Connections that wait to be accepted are reset, unless others have the socket, too.
+
+        The file of a unix socket is removed, unless the socket was given listening.
 
         Source: ``evconnlistener_free``.
         """

@@ -47,7 +47,7 @@ def _bind(sock: socket.socket, path: str | bytes, mode: int | None) -> None:
     if mode is not None:
         os.chmod(path, mode)
     if sock.type != socket.SOCK_DGRAM:
-        sock.listen()
+        sock.listen(socket.SOMAXCONN)  # who shares the socket with others does not call this once more
 
 
 def _is_abstract(path: str | bytes) -> bool:

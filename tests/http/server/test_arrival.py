@@ -105,6 +105,51 @@ class TestEnds:
             assert client.rest() == b""
             assert site.refused == [400]
 
+    @pytest.mark.parametrize("drain", [0.0, 5.0])
+    def test_server_stops_while_it_is_on_its_way(self, drain: float) -> None:
+        clock = ManualClock()
+        with Proxied(clock=clock) as site:
+            told: list[bool] = []
+            client, silent = site.through(), site.through()
+            site.until(lambda: len(site.server._reception.arrivals) == 2, "two arrivals")
+            if not drain:
+                client.socket.send(LINE + get())
+            site.server.stop(None, lambda: told.append(True), drain=drain)
+            clock.advance(drain * 0.9)
+            site.settle()
+            reply = client.ask(LINE + get() if drain else b"")
+            assert (reply.status, reply.get("connection")) == (200, "close")
+            client.finish()
+            assert client.rest() == b""
+            assert told == [True] * (not drain)
+            clock.advance(drain * 0.2)
+            assert silent.rest() == b""
+            assert told == [True]
+            assert site.refused == []
+
+    def test_server_stops_no_later_than_it_is_told_to(self) -> None:
+        clock = ManualClock()
+        with Proxied(clock=clock, timeouts=Timeouts(handshake=None)) as site:
+            told: list[bool] = []
+            client = site.through()
+            site.until(lambda: site.server._reception.arrivals, "an arrival")
+            site.server.stop(1.0, lambda: told.append(True), drain=5.0)
+            clock.advance(0.9)
+            assert client.silence()
+            clock.advance(0.2)
+            assert client.rest() == b""
+            assert told == [True]
+
+    def test_server_stops_when_it_has_taken_its_time_already(self) -> None:
+        clock = ManualClock()
+        with Proxied(clock=clock, timeouts=Timeouts(handshake=5)) as site:
+            client = site.through()
+            site.until(lambda: site.server._reception.arrivals, "an arrival")
+            clock.advance(4.0)
+            site.server.stop(None, drain=5.0)
+            clock.advance(1.1)
+            assert client.rest() == b""
+
     def test_server_stops(self) -> None:
         with Proxied() as site:
             client = site.through()

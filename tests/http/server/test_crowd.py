@@ -16,6 +16,8 @@ from evkit.http.server.crowd import Crowd
         ("[2001:db8:0:0:ffff::]:1", "[2001:db8::]:1", True),
         ("[2001:db8:0:1::1]:1", "[2001:db8::1]:1", False),
         ("[fe80::1%eth0]:1", "[fe80::2%eth0]:1", True),
+        ("[::ffff:192.0.2.1]:1", "[::ffff:192.0.2.2]:1", False),
+        ("[::ffff:192.0.2.1]:1", "192.0.2.1:2", True),
     ],
 )
 def test_who_counts_as_one(one: str, other: str, together: bool) -> None:

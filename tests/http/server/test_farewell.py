@@ -5,7 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from evkit.core import COUNT_ADDED, EV_READ, EVLOOP_NONBLOCK, EventBase, SocketBufferEvent
+from evkit.core import (
+    COUNT_ADDED,
+    EV_READ,
+    EVLOOP_NONBLOCK,
+    BufferEvent,
+    EventBase,
+    FilterBufferEvent,
+    SocketBufferEvent,
+)
 from evkit.http.server.farewell import Farewell
 from evkit.testing import ManualClock
 
@@ -23,7 +31,7 @@ class Ending:
     ) -> None:
         self.base = base
         self.clock = clock
-        self.bev = SocketBufferEvent(base, pair[0])
+        self.bev: BufferEvent = SocketBufferEvent(base, pair[0])
         self.peer = pair[1]
         self.closes = 0
         self.sent: list[int] = []  # how much of the output was left when it was told that none is
@@ -123,8 +131,45 @@ def test_it_is_told_once_that_all_is_sent(ending: Ending, output: bytes, sends: 
     assert (ending.sent, ending.closes) == ([0], 1)
 
 
+@pytest.mark.parametrize("sends", [False, True])
+def test_who_is_told_may_close(ending: Ending, sends: bool) -> None:
+    ending.farewell = Farewell(ending.bev, ending.close, LINGER, sends=sends, sent=ending.close)
+    ending.farewell.begin()
+    assert ending.closes == 1
+    assert ending.base.num_events(COUNT_ADDED) == 0  # nothing is begun after the end
+
+
 def test_nobody_need_be_told_that_all_is_sent(ending: Ending) -> None:
     Farewell(ending.bev, ending.close, LINGER, sends=False).begin()
+    assert ending.closes == 1
+
+
+@pytest.mark.parametrize("sends", [False, True])
+def test_what_waits_in_the_connection_below_is_due_too(ending: Ending, sends: bool) -> None:
+    """As under TLS: the output is empty then, and the reply not sent."""
+    below = ending.bev
+    ending.bev = FilterBufferEvent(below)
+    ending.bev.write(bytes(250_000))
+    ending.turn()
+    assert (len(ending.bev.output), bool(below.output)) == (0, True)
+    ending.begin(sends=sends)
+    ending.wait(10 * LINGER)
+    assert (ending.closes, ending.sent) == (0, [])
+    assert ending.read_all() == (250_000, b"")
+    assert ending.sent == [0]
+    ending.wait(LINGER)
+    assert ending.closes == 1
+
+
+def test_one_that_ends_is_sent_what_waits_below(ending: Ending) -> None:
+    ending.bev = FilterBufferEvent(ending.bev)
+    ending.bev.write(bytes(250_000))
+    ending.turn()
+    ending.begin(sends=True)
+    ending.peer.shutdown(socket.SHUT_WR)
+    ending.turn()
+    assert ending.closes == 0
+    assert ending.read_all() == (250_000, b"")
     assert ending.closes == 1
 
 

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from evkit.http.server.patience import Patience, Phase, Timeouts
 from evkit.testing import ManualClock
 
 TIMEOUTS = Timeouts(first_byte=1.0, header=2.0, body=3.0, write=4.0, keep_alive=5.0)
-NAMES = ("first_byte", "header", "body", "write", "keep_alive", "linger")
+NAMES = ("first_byte", "header", "body", "write", "keep_alive", "linger", "body_rate", "write_rate")
 Pair = tuple[socket.socket, socket.socket]
 
 
@@ -29,8 +30,8 @@ def never(*_: object) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("seconds", [-1.0, -0.001, float("nan"), float("inf")])
-def test_what_is_no_time_is_refused(name: str, seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [-1.0, -0.001, float("nan"), float("inf"), "5", (5,)])
+def test_what_is_no_time_is_refused(name: str, seconds: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be"):
         Timeouts(**{name: seconds})
 
@@ -66,6 +67,7 @@ def test_each_phase_has_its_limit_for_reading(
     patience.enter(phase)
     assert patience.phase is phase
     assert (bev.read_timeout, bev.write_timeout) == (read, 4.0)
+    patience.free()
 
 
 def begin(patience: Patience, phase: Phase, too_late: EventCallback) -> None:

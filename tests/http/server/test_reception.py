@@ -6,11 +6,13 @@ import socket
 import ssl
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
 from evkit import EventBase, SocketBufferEvent
+from evkit.core.net import Address, bound_socket
 from evkit.http.server.patience import Timeouts
 from evkit.http.server.request import Request
 from evkit.http.server.server import Server
@@ -143,6 +145,102 @@ class TestUnix:
             site.server.bind_unix(str(path), mode=0o660)
             assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
+    def test_nothing_is_left_of_one_that_is_refused(self, tmp_path: Path) -> None:
+        with Site() as site:
+            path = tmp_path / "socket"
+            for wrong in ({"tls": ssl.create_default_context()}, {"proxy_protocol": True}):
+                with pytest.raises(ValueError, match=r"context|proxies"):
+                    site.server.bind_unix(str(path), **wrong)
+                assert not path.exists()
+            assert len(site.server.listeners) == 1
+
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_whose_the_file_of_a_given_socket_is(self, tmp_path: Path, shared: bool) -> None:
+        """Trying whether others listen on it would be a connection to them, and start a service of systemd's."""
+        path = tmp_path / "socket"
+        with Site() as site, socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(str(path))
+            if shared:
+                sock.listen()
+            with sock.dup() as theirs:
+                site.server.accept(sock, backlog=None if shared else 5)
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.connect(str(path))
+                    client.sendall(get("/", "Connection: close"))
+                    site.connected(1)
+                    site.connected(0)
+                    assert client.recv(1 << 16).startswith(b"HTTP/1.1 404 ")
+                if not shared:
+                    theirs.close()
+                site.server.close()
+                if shared:
+                    theirs.setblocking(False)
+                    with pytest.raises(BlockingIOError):  # nobody has knocked
+                        theirs.accept()
+        assert path.exists() is shared
+
+    def test_socket_that_does_not_listen_yet_needs_a_backlog(self) -> None:
+        with Site() as site, socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            with pytest.raises(ValueError, match="listens already"):
+                site.server.accept(sock, backlog=None)
+            assert sock.fileno() == -1
+            assert len(site.server.listeners) == 1
+
+
+class TestHosts:
+    @pytest.mark.parametrize("others", [0, 1, 2])
+    def test_port_of_the_systems_choice_that_another_address_has_not(
+        self, monkeypatch: pytest.MonkeyPatch, others: int
+    ) -> None:
+        """The first address gets a port that is taken on the second one, so many times."""
+        addresses: list[Address] = [("127.0.0.1", 0), ("127.0.0.2", 0)]
+        monkeypatch.setattr("evkit.http.server.reception.passive_addresses", lambda _host, _port: addresses)
+        taken: list[socket.socket] = []
+
+        def bound(address: Address, **options: bool) -> socket.socket:
+            if address[0] == "127.0.0.2" and len(taken) < others:
+                taken.append(socket.create_server((str(address[0]), int(address[1]))))
+            return bound_socket(address, **options)
+
+        monkeypatch.setattr("evkit.http.server.reception.bound_socket", bound)
+        with Site() as site:
+            first = site.server.bind("both", 0)
+            site.server.close()
+            assert len(taken) == others
+            for sock in taken:
+                assert sock.getsockname()[1] != first.port
+                sock.close()
+
+    def test_port_that_is_in_use_is_an_error_at_once(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken, Site() as site:
+            port = taken.getsockname()[1]
+            with pytest.raises(OSError, match=rf"in use: '127.0.0.1:{port}'"):
+                site.server.bind("127.0.0.1", port)
+            assert len(site.server.listeners) == 1
+
+    def test_name_that_nobody_has_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr("socket.getaddrinfo", fail)
+        with EventBase() as base:
+            server = Server(base)
+            with pytest.raises(socket.gaierror, match=r"not known: 'nobody\.test'") as caught:
+                server.bind("nobody.test", 80)
+            assert caught.value.errno == socket.EAI_NONAME
+
+    @pytest.mark.parametrize("wrong", ["server.pem", 5, True])
+    def test_tls_that_is_none(self, tmp_path: Path, wrong: Any) -> None:
+        told = rf"tls must be Certificates\(…\) or the ssl.SSLContext of a server, got {wrong!r}"
+        with EventBase() as base:
+            server = Server(base)
+            with pytest.raises(TypeError, match=told):
+                server.bind("127.0.0.1", 0, tls=wrong)
+            with pytest.raises(TypeError, match=told):
+                server.bind_unix(str(tmp_path / "socket"), tls=wrong)
+            assert server.listeners == []
+
 
 class TestCrowds:
     def test_one_more_of_an_address_is_told_503(self) -> None:
@@ -165,9 +263,27 @@ class TestCrowds:
             for wrong in ({"max_connections_per_address": 0}, {"max_requests": 0}, {"max_connections": -1}):
                 with pytest.raises(ValueError, match=r"max_\w+ must be >= \d or None, got (0|-1)"):
                     Server(base, **wrong)
+                text: dict[str, Any] = dict.fromkeys(wrong, "5")
+                with pytest.raises(ValueError, match=r"max_\w+ must be >= \d or None, got '5'"):
+                    Server(base, **text)
             server = Server(base)
             with pytest.raises(ValueError, match="max_connections must be >= 0"):
                 server.max_connections = -1
+
+    def test_one_for_whom_tls_fails_counts_no_more(
+        self, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("no")
+
+        with Site(max_connections_per_address=1) as site:
+            listener = site.server.bind("127.0.0.1", 0, tls=certificates.server())
+            with monkeypatch.context() as patched:
+                patched.setattr("evkit.core.TLSBufferEvent", fail)
+                client = site.client(port=listener.port)
+                assert client.rest() == b""
+            assert [str(exception) for exception in site.take_escaped()] == ["no"]
+            site.serves()
 
 
 class TestOwnBufferedConnections:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -177,6 +178,19 @@ def test_the_hook_of_refusals_gets_the_peer_and_the_error() -> None:
 def test_an_engine_that_there_is_not_is_an_error_at_once() -> None:
     with EventBase() as base, pytest.raises(ValueError, match="native, h11"):
         Server(base, engine="fast")
+
+
+@pytest.mark.parametrize(
+    ("option", "wanted"), [("timeouts", "Timeouts"), ("limits", "Limits"), ("proxies", "Proxies")]
+)
+def test_an_option_of_another_type_is_an_error_at_once(option: str, wanted: str) -> None:
+    given: tuple[Any, ...] = (5, ["127.0.0.1"], object)
+    for wrong in given:
+        with (
+            EventBase() as base,
+            pytest.raises(TypeError, match=rf"^{option} must be {wanted}\(…\) or None, got"),
+        ):
+            Server(base, **{option: wrong})
 
 
 def test_a_port_that_is_taken_is_an_error_and_leaks_nothing() -> None:

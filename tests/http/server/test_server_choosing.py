@@ -7,7 +7,7 @@ from evkit.http.server.compression import compressed
 from evkit.http.server.request import Request
 from evkit.http.server.routes import Handler
 from evkit.http.server.threaded import in_threads
-from http_handlers import echo
+from http_handlers import MIB, Uploads, echo
 from http_server_aids import Site, both_engines, chunked, get, request
 
 
@@ -68,6 +68,50 @@ class TestMethods:
         with Site(engine, max_body=3) as site:
             site.server.set_cb("/", echo, methods=("GET",))
             assert site.client().ask(request("POST", "/", body=b"1234")).status == 413
+
+
+def test_body_of_a_method_that_a_stream_does_not_take_is_not_gathered() -> None:
+    """It may be of any length there."""
+    with Site() as site:
+        uploads = Uploads()
+        site.server.set_cb("/", uploads, stream=True, methods=("POST",))
+        client = site.client()
+        client.send(request("PUT", "/", "Content-Length: 1000000000", "Expect: 100-continue"))
+        reply = client.reply()
+        assert (reply.status, reply.get("allow"), reply.get("connection"), reply.interim) == (
+            405,
+            "POST",
+            "close",
+            (),
+        )
+        assert client.fill(bytes(MIB), 64 * MIB) < 32 * MIB
+        assert uploads.told == []
+
+
+@pytest.mark.parametrize("why", ["path", "method", "any method", "no handler any more"])
+def test_body_that_may_be_of_any_length_is_not_gathered_in_vain(why: str) -> None:
+    with Site(max_body=None) as site:
+        if why == "method":
+            site.server.set_cb("/", echo, methods=("GET",))
+        elif why == "any method":
+            site.server.set_cb("/", echo)
+            site.server.allowed_methods = ("GET",)
+        elif why == "no handler any more":
+            site.server.set_gencb(echo)
+            site.server.set_gencb(None)
+        client = site.client()
+        client.send(request("POST", "/", "Content-Length: 1000000000"))
+        reply = client.reply()
+        assert (reply.status, reply.get("connection")) == (405 if "method" in why else 404, "close")
+
+
+def test_body_that_nobody_wants_is_read_where_it_may_not_be_long() -> None:
+    with Site() as site:
+        site.server.set_cb("/get", echo, methods=("GET",))
+        client = site.client()
+        for path, status in (("/", 404), ("/get", 405), ("/", 404)):
+            reply = client.ask(request("POST", path, body=bytes(1000)))
+            assert (reply.status, reply.get("connection")) == (status, None)
 
 
 @pytest.mark.parametrize("wrong", [("GE T",), ("",), ("G\u00cbT",), ("A" * 33,), ("GET\n",)])

@@ -1,17 +1,21 @@
 """The time-outs of a server, with a clock that the test moves: no test here takes longer than its traffic."""
 
 import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from evkit.core import EventBase
+from evkit.core import EventBase, SocketBufferEvent
 from evkit.http.server.patience import Timeouts
 from evkit.http.server.request import Request
 from evkit.http.server.server import Server
+from evkit.http.server.threaded import in_threads
 from evkit.testing import ManualClock
-from http_server_aids import Client, Site, both_engines, chunked, get, request
+from http_server_aids import GUARD, Client, Site, both_engines, chunked, get, request
 
 MIB = 1 << 20
 TIMEOUTS: Final = Timeouts(first_byte=10.0, header=20.0, body=30.0, write=40.0, keep_alive=75.0, linger=2.0)
@@ -61,6 +65,7 @@ def test_the_defaults_are_on() -> None:
         timeouts.header,
         timeouts.body,
         timeouts.write,
+        timeouts.write_rate,
         timeouts.keep_alive,
         timeouts.linger,
     )
@@ -68,6 +73,23 @@ def test_the_defaults_are_on() -> None:
     assert (
         timeouts.keep_alive > 60
     )  # proxies drop idle connections after that, and should be the ones to do so
+
+
+def test_they_may_be_replaced() -> None:
+    with Timed() as timed:
+        before = timed.client()
+        timed.server.timeouts = replace(TIMEOUTS, first_byte=3.0)
+        after = timed.client()
+        timed.wait(3.1)
+        assert timed.clients == 1
+        assert after.rest() == b""
+        assert before.silence()
+        wrong: Any = 5
+        with pytest.raises(TypeError, match=r"^timeouts must be Timeouts"):
+            timed.server.timeouts = wrong
+        assert timed.server.timeouts.first_byte == 3.0
+        timed.server.timeouts = None
+        assert timed.server.timeouts == Timeouts()
 
 
 @both_engines
@@ -227,6 +249,102 @@ def test_a_body_that_is_paused_has_the_rest_of_its_time_then() -> None:
         timed.wait(9)
         client.send(b"bc")
         assert client.reply().status == 200
+
+
+class TestSlowReaders:
+    """Who takes a little now and then, but less than he must. The system's buffer is small, for it is filled first."""
+
+    TIMEOUTS: Final = replace(TIMEOUTS, write=20.0, write_rate=20_000.0)
+    TAKEN: Final = 100_000
+    """Bytes that are read every ten seconds, which is half as many as there should be."""
+
+    def timed(self) -> Timed:
+        timed = Timed(timeouts=self.TIMEOUTS)
+
+        def make(base: EventBase, sock: socket.socket) -> SocketBufferEvent:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            return SocketBufferEvent(base, sock)
+
+        timed.server.make_bufferevent = make
+        return timed
+
+    def read(self, timed: Timed, client: Client, size: int) -> bool:
+        """Read so much, or to the end; return whether it is the end."""
+        left = client.received + size
+        while client.received < left:
+            timed.site.settle()
+            try:
+                if client.take() == b"":
+                    return True
+            except ConnectionResetError:
+                return True
+        return False
+
+    def read_for(self, timed: Timed, client: Client, seconds: int, every_ten: int) -> int:
+        """Read so much every ten seconds; return when the server had enough of that."""
+        for second in range(0, seconds, 10):
+            timed.wait(10)
+            if not timed.clients:
+                return second + 10
+            self.read(timed, client, every_ten)
+        return 0
+
+    @pytest.mark.parametrize("version", ["1.0", "1.1"])
+    @pytest.mark.parametrize("slow", [False, True])
+    def test_of_a_generator(self, version: str, slow: bool) -> None:
+        closed: list[bool] = []
+
+        def pieces() -> Iterator[bytes]:
+            try:
+                while True:
+                    yield bytes(65536)
+            finally:
+                closed.append(True)
+
+        with self.timed() as timed:
+            timed.server.set_gencb(lambda asked: asked.send_stream(200, pieces()))
+            client = timed.client(receive_buffer=4096)
+            client.send(get(version=version))
+            after = self.read_for(timed, client, 120, self.TAKEN * (1 if slow else 3))
+            # 20 s before the first look, 20 s more, and 5 s for each piece that was read meanwhile
+            assert (40 <= after <= 90) if slow else not after
+            assert closed == [True] * slow
+
+    def test_of_a_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("evkit.http.server.threaded._LOOK", 0.01)
+        left = threading.Event()
+
+        def handler(asked: Request) -> None:
+            asked.send_reply_start(200)
+            while not asked.gone:
+                asked.send_reply_chunk(bytes(65536))
+            left.set()
+
+        with ThreadPoolExecutor(1) as pool, self.timed() as timed:
+            timed.server.set_gencb(in_threads(handler, pool))
+            client = timed.client(receive_buffer=4096)
+            client.send(get())
+            self.read(timed, client, 1)
+            assert self.read_for(timed, client, 120, self.TAKEN)
+            assert left.wait(GUARD)
+
+    @pytest.mark.parametrize("fields", [(), ("Connection: close",)])
+    def test_of_a_reply_that_is_complete(self, fields: tuple[str, ...]) -> None:
+        with self.timed() as timed:
+            timed.server.set_gencb(lambda asked: asked.send_reply(200, bytes(4 * MIB)))
+            client = timed.client(receive_buffer=4096)
+            client.send(get("/", *fields))
+            assert self.read_for(timed, client, 200, self.TAKEN)
+            assert len(timed.site.completed) == 1
+
+    @pytest.mark.parametrize("none", ["write", "write_rate"])
+    def test_without_a_limit(self, none: str) -> None:
+        with self.timed() as timed:
+            timed.server.timeouts = replace(self.TIMEOUTS, **{none: None})
+            timed.server.set_gencb(lambda asked: asked.send_reply(200, bytes(4 * MIB)))
+            client = timed.client(receive_buffer=4096)
+            client.send(get("/", "Connection: close"))
+            assert not self.read_for(timed, client, 200, self.TAKEN)
 
 
 class TestLife:

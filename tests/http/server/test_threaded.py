@@ -1,13 +1,18 @@
 """Handlers in threads, and replies from them: what goes out, what fails, and that a slow client holds a thread up."""
 
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from evkit.errors import LocalProtocolError
+from evkit.core import EVLOOP_NONBLOCK, EventBase
+from evkit.errors import LocalProtocolError, LoopError
 from evkit.http.server.request import Request
+from evkit.http.server.server import Server
 from evkit.http.server.threaded import allow_threads, in_threads
 from http_handlers import MIB
 from http_server_aids import GUARD, Site, both_engines, get, request
@@ -120,6 +125,78 @@ def test_pool_that_takes_nothing_is_500(pool: ThreadPoolExecutor) -> None:
         assert [type(exception) for exception in site.take_escaped()] == [RuntimeError]
 
 
+class TestWaiting:
+    """For a thread."""
+
+    @pytest.fixture
+    def busy(self) -> Iterator[ThreadPoolExecutor]:
+        """A pool whose only thread has no time, before it is told to go on."""
+        self.go_on = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(self.go_on.wait, GUARD)
+            try:
+                yield pool
+            finally:
+                self.go_on.set()
+
+    def test_one_too_many_is_told_503(self, busy: ThreadPoolExecutor) -> None:
+        with Site() as site:
+            handler = in_threads(lambda asked: asked.send_reply(200, asked.body), busy, max_waiting=2)
+            site.server.set_gencb(handler)
+            clients = [site.client() for _ in range(4)]
+            for client in clients:
+                client.send(request("POST", "/", body=b"body"))
+            for late in clients[2:]:
+                reply = late.reply()
+                assert (reply.status, b"try again later" in reply.body) == (503, True)
+                assert reply.get("connection") is None
+            self.go_on.set()
+            for client in clients[:2]:
+                assert client.reply().body == b"body"
+            for client in clients:
+                assert client.ask(get()).status == 200
+
+    def test_who_has_gone_makes_room_when_a_thread_has_looked(self, busy: ThreadPoolExecutor) -> None:
+        called: list[Request] = []
+        with Site() as site:
+            site.server.set_gencb(in_threads(called.append, busy, max_waiting=1))
+            client = site.client()
+            client.send(get())
+            client.reset()
+            site.connected(0)
+            assert site.client().ask(get()).status == 503
+            self.go_on.set()
+            busy.submit(int).result(GUARD)
+            site.client().send(get())
+            site.until(lambda: called, "the handler")
+            called[0].send_reply(200)
+
+    def test_pool_that_is_shut_down_answers_all(self, busy: ThreadPoolExecutor) -> None:
+        with Site() as site:
+            site.server.set_gencb(in_threads(lambda asked: asked.send_reply(200), busy, max_waiting=3))
+            clients = [site.client() for _ in range(3)]
+            for client in clients:
+                client.send(get())
+            busy.shutdown(wait=False, cancel_futures=True)
+            assert [client.reply().status for client in clients] == [503] * 3
+            assert [client.ask(get()).status for client in clients * 2] == [500] * 6  # none counts as waiting
+            assert len(site.take_escaped()) == 6
+
+    @pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True])
+    def test_number_must_make_sense(self, wrong: Any) -> None:
+        with pytest.raises(ValueError, match=f"max_waiting must be >= 1 or None, got {wrong!r}"):
+            in_threads(print, max_waiting=wrong)
+
+
+def test_handler_that_would_end_the_program_is_500(pool: ThreadPoolExecutor) -> None:
+    with Site() as site:
+        site.server.set_gencb(in_threads(lambda asked: sys.exit(), pool))
+        assert site.client().ask(get()).status == 500
+        assert [str(exception) for exception in site.take_escaped()] == [
+            "a handler in a thread called sys.exit()"
+        ]
+
+
 def test_second_reply_is_an_error_in_the_thread(pool: ThreadPoolExecutor) -> None:
     caught: list[Exception] = []
 
@@ -181,6 +258,38 @@ def test_client_that_goes_lets_the_thread_go(pool: ThreadPoolExecutor) -> None:
         client.reset()
         site.connected(0)
         site.until(left.is_set, "the handler")
+
+
+def test_base_that_is_closed_lets_the_thread_go(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the server was not: else a program that was interrupted would not end."""
+    monkeypatch.setattr("evkit.http.server.threaded._LOOK", 0.01)
+    waits = threading.Event()
+    caught: list[Exception] = []
+
+    def handler(asked: Request) -> None:
+        asked.send_reply_start(200)
+        waits.set()
+        try:
+            while True:
+                asked.send_reply_chunk(bytes(MIB))
+        except LoopError as error:
+            caught.append(error)
+
+    base = EventBase()
+    server = Server(base)
+    server.set_gencb(in_threads(handler, pool))
+    with socket.create_connection(("127.0.0.1", server.bind("127.0.0.1", 0).port)) as sock:
+        sock.sendall(get())
+        while not waits.is_set():
+            base.loop(EVLOOP_NONBLOCK)
+        base.close()
+        pool.shutdown()
+        assert len(caught) == 1
+        for connection in tuple(server.connections):
+            connection.close()
+        server.listeners[0].close()
 
 
 class TestAllowThreads:

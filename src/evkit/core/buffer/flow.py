@@ -19,6 +19,9 @@ from evkit.core.buffer.segments import FileStretch, Sender, part
 NO_LIMIT: Final = sys.maxsize
 # Segments in one sendmsg, as libevent's NUM_WRITE_IOVEC.
 MAX_IOVEC: Final = 128
+# Bytes that a connection sends before others have their turn. nginx's `sendfile_max_chunk`, 2 MiB, is for files alone:
+# what is in memory has to be copied, and 256 KiB take some 50 µs. libevent's limit is 16 KiB.
+MAX_TURN: Final = 262144
 
 
 class Flow(Chain):
@@ -85,7 +88,7 @@ class Flow(Chain):
         elif self.owner is not None:
             self.owner.buffer_changed(self, 0, size)
 
-    def send_to(self, sock: Sender, limit: int = NO_LIMIT) -> int:
+    def send_to(self, sock: Sender, limit: int = MAX_TURN) -> int:
         """Send from the front, in one system call, and drop what was sent.
 
         For transports: the freeze, which binds users, does not bind them. Users call `Buffer.write`. The owner, which
@@ -93,7 +96,7 @@ class Flow(Chain):
 
         Args:
             sock: What to send by.
-            limit: Most bytes to send, ``>= 0``.
+            limit: Most bytes to send, ``>= 0``; left out: what is one connection's turn.
 
         Returns:
             Bytes sent; 0 if there was nothing to send.

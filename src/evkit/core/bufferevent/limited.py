@@ -159,7 +159,7 @@ class RateLimitedBufferEvent(BufferEvent):
 
     @property
     def max_single_write(self) -> int | None:
-        """Bytes to write at once, at most, files included; then others have their turn. ``None``: no limit.
+        """Bytes to write in one turn, at most, files included; ``None``: 262,144, as without any limit.
 
         Raises:
             ValueError: Set to less than 1, or the connection is closed.

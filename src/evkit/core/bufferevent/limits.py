@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from evkit.core.buffer import NO_LIMIT
+from evkit.core.buffer.flow import MAX_TURN
 from evkit.core.buffer.segments import Sender
 from evkit.core.bufferevent.gate import SUSPEND_BANDWIDTH, SUSPEND_GROUP
 from evkit.core.event import Event
@@ -51,7 +52,7 @@ class Limits:
     Attributes:
         group: The group that it belongs to, or ``None``.
         limit: Its own limit, or ``None``.
-        max_single_write: Bytes to send at once, at most; ``None``: no limit.
+        max_single_write: Bytes to send at once, at most; ``None``: what any connection may in its turn, 256 KiB.
 
     Source: ``struct bufferevent_rate_limit``.
     """
@@ -92,7 +93,7 @@ class Limits:
         Raises:
             OSError: As there; ``BlockingIOError`` also where nothing may be written.
         """
-        allowed = self._allowed_or_hold(EV_WRITE, NO_LIMIT)
+        allowed = self._allowed_or_hold(EV_WRITE, self.max_single_write or MAX_TURN)
         output, group = self._bev.output, self.group
         before, sent = output.length, 0
         try:

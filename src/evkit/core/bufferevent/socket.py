@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from evkit.core.buffer import Buffer
+from evkit.core.buffer.flow import MAX_TURN
 from evkit.core.bufferevent.common import time_out
 from evkit.core.bufferevent.connecting import ConnectingBufferEvent
 from evkit.core.bufferevent.gate import HELD_CLOSED, HELD_CONNECTING, HELD_WAITING
@@ -136,16 +137,21 @@ class SocketBufferEvent(ConnectingBufferEvent):
             self._timed_out(EV_WRITE)
 
     def _send_rest(self, output: Buffer, sent: int) -> None:
-        """Go on where one call could not take everything, as a head and a file, while the system takes it."""
+        """Go on where one call could not take everything, as a head and a file, while the system takes it.
+
+        A connection with much to send gives way as soon as it has sent its turn's worth, in however many calls.
+        """
         if self._limits is not None:
             return  # what may go at once has gone
+        left = MAX_TURN - sent
         for _ in range(_MORE_SENDS):
-            if not (sent and output.length):
+            if not (sent and output.length and left > 0):
                 return
             try:
-                sent = self._send(self.socket)  # type: ignore[arg-type]  # as above
+                sent = output.send_to(self.socket, left)  # type: ignore[arg-type]  # as above
             except (BlockingIOError, InterruptedError):
                 return
+            left -= sent
 
     def _wait_writable(self) -> None:
         if self._write_event is not None and not self._write_held & ~HELD_WAITING:

@@ -27,7 +27,7 @@ class Arrival:
         bev: The connection.
     """
 
-    __slots__ = ("_arrived", "_deadline", "_failed", "bev")
+    __slots__ = ("_arrived", "_deadline", "_failed", "_hurried", "bev")
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Arrival:
         self._arrived = arrived
         self._failed = failed
         self._deadline: Event | None = None
+        self._hurried = False
         bev.set_callbacks(read=self._on_read, event=self._on_event)
         bev.set_watermark(EV_READ, 0, MAX_HEADER)  # what follows the header is not ours to gather
         bev.on_close = self._on_closed
@@ -47,6 +48,15 @@ class Arrival:
             self._deadline = bev.base.timer(self._on_deadline)
             self._deadline.add(timeout)
         bev.enable(EV_READ)
+
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than so many seconds from now on; 0: until the next poll."""
+        self._hurried = True
+        base = self.bev.base
+        if self._deadline is None:
+            self._deadline = base.timer(self._on_deadline)
+        if base.now() + seconds < self._deadline.deadline:
+            self._deadline.add(seconds)
 
     def _on_read(self, bev: BufferEvent) -> None:
         try:
@@ -64,7 +74,8 @@ class Arrival:
         self._fail(RemoteProtocolError(_ENDED) if what & BEV_EVENT_EOF else None)
 
     def _on_deadline(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        self._fail(RemoteProtocolError("the PROXY header took too long"))
+        # Who was hurried has done nothing wrong.
+        self._fail(None if self._hurried else RemoteProtocolError("the PROXY header took too long"))
 
     def _on_closed(self, bev: BufferEvent) -> None:  # noqa: ARG002 - a callback
         self._fail(None)

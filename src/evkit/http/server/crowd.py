@@ -8,6 +8,8 @@ from typing import Final
 
 _NETWORK: Final = 8
 """Bytes of an IPv6 address that one customer has for himself: 64 bits (RFC 4291 §2.5.4)."""
+_MAPPED: Final = bytes(10) + b"\xff\xff"
+"""How an IPv6 address begins that stands for an IPv4 one (RFC 4291 §2.5.5.2)."""
 
 
 class Crowd:
@@ -51,5 +53,7 @@ def _place(peer: str) -> str | bytes:
     if peer.startswith("["):
         address = peer[1 : peer.index("]")].partition("%")[0]
         packed = socket.inet_pton(socket.AF_INET6, address)
+        if packed.startswith(_MAPPED):  # on a socket for both; as one network they would all be one client
+            return socket.inet_ntop(socket.AF_INET, packed[len(_MAPPED) :])
         return packed[:_NETWORK]
     return "" if peer.startswith("unix:") else peer.rpartition(":")[0]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from evkit.core import BEV_EVENT_EOF, EV_READ, BufferEvent, Event
+from evkit.http.server.uptake import unsent
 
 _MAX_DISCARDED: Final = 1 << 24
 """Bytes that a client may still send."""
@@ -54,7 +55,7 @@ class Farewell:
         bev.enable(EV_READ)
         if bev.input:
             self._discard(bev)
-        if not bev.output and not bev.closed:
+        if not bev.closed and not unsent(bev):
             self._on_sent(bev)
 
     def cancel(self) -> None:
@@ -72,6 +73,8 @@ class Farewell:
     def _on_sent(self, bev: BufferEvent) -> None:  # noqa: ARG002 - a callback
         if self._sent is not None:
             self._sent()
+            if self._bev.closed:
+                return
         if not self._sends:
             self._close()
             return
@@ -84,7 +87,7 @@ class Farewell:
         self._close()
 
     def _on_event(self, bev: BufferEvent, what: int) -> None:
-        if what & BEV_EVENT_EOF and bev.output:
+        if what & BEV_EVENT_EOF and unsent(bev):
             self._sends = False  # it may still read
         else:
             self._close()

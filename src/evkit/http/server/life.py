@@ -19,6 +19,7 @@ from evkit.http.server.farewell import Farewell
 from evkit.http.server.patience import Patience, Phase
 from evkit.http.server.replier import Replier
 from evkit.http.server.service import Service
+from evkit.http.server.uptake import unsent
 
 
 class ConnectionLife:
@@ -34,7 +35,17 @@ class ConnectionLife:
         peer: The client's address.
     """
 
-    __slots__ = ("_exchange", "_farewell", "_patience", "_replier", "_service", "_turn", "bev", "peer")
+    __slots__ = (
+        "_exchange",
+        "_farewell",
+        "_last_look",
+        "_patience",
+        "_replier",
+        "_service",
+        "_turn",
+        "bev",
+        "peer",
+    )
 
     _replier: Replier
     """Made by who reads: it is the other half."""
@@ -46,6 +57,7 @@ class ConnectionLife:
         self._exchange = Exchange(persists=service.timeouts.keep_alive != 0)
         self._farewell: Farewell | None = None
         self._turn: Event | None = None  # goes on when others had theirs
+        self._last_look: Event | None = None  # for a request, when the server stops
         self._patience = Patience(bev, service.timeouts)
         bev.on_close = self._on_closed
 
@@ -83,7 +95,7 @@ class ConnectionLife:
         exchange.end()
         if self.bev.closed or self._farewell is not None:
             return
-        self._patience.free()
+        self._patience.await_end()
         linger = self._service.timeouts.linger
         self._farewell = Farewell(
             self.bev, self.close, linger, sends=not exchange.ended, sent=self._replier.drained
@@ -91,18 +103,25 @@ class ConnectionLife:
         self._farewell.begin()
 
     def stop(self, drain: float = 0.0) -> None:
-        """Take no further request: close when the reply that is due, if any, is sent and taken.
+        """Let the next reply say that it is the last: to the request under way, or to one that is on its way.
+
+        A reply whose head is out has not said so. Its client may send one request more, as one that waits for none.
 
         Args:
-            drain: Seconds in which a client that waits for no reply may send one request more, perhaps on its way now.
+            drain: Seconds that such a request may take to come; 0: it is there by the next poll.
         """
         exchange = self._exchange
-        if drain and exchange.request is None and not exchange.last:
-            exchange.persists = False
-            self._patience.await_last(drain)
-            return
-        exchange.end()
-        if exchange.request is None:
+        if exchange.last:
+            return  # it ends by itself
+        exchange.persists = False
+        self._patience.await_last(drain)
+        if not drain and exchange.request is None:
+            self._last_look = self.bev.base.timer(self._on_last_look)
+            self._last_look.add(0)
+
+    def _on_last_look(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        """What the system had of a request was read by now."""
+        if self._exchange.request is None and not self._exchange.taken:
             self._close_when_sent()
 
     def close(self) -> None:
@@ -115,9 +134,10 @@ class ConnectionLife:
         if self._farewell is not None:
             self._farewell.cancel()
             self._farewell = None
-        if self._turn is not None:
-            self._turn.free()
-            self._turn = None
+        for event in (self._turn, self._last_look):
+            if event is not None:
+                event.free()
+        self._turn = self._last_look = None
         self._drop_request()
         self._replier.close()
         self._service.forget(self)
@@ -164,12 +184,14 @@ class ConnectionLife:
         """Nothing came for as long as may be."""
         if self._exchange.body is not None:
             self._refuse(BadRequest(408, "the body of the request took too long"))
-        elif self.bev.output:
+        elif unsent(self.bev):
             # The client is still taking a reply: how long it may is the write time-out's matter, and the time for the
             # next request begins when this is sent.
             self._patience.enter(Phase.REPLY)
             self.bev.enable(EV_READ)
             self.watch_output()
+        elif self._patience.ending:
+            self._close_when_sent()  # a request that has come too late must not cost the reply before it
         else:
             self.close()
 

@@ -1,8 +1,8 @@
 """How long a connection waits for its client, by what it waits for.
 
 Holds the phase, sets the read time-out of the buffered connection to go with it, and keeps the one deadline that no
-trickle restarts: of a head, of a reply to a client that has ended, or of the next look at how fast a body comes. What
-happens when time is up is the connection's business.
+trickle restarts: of a head, of a reply to a client that has ended, or of the next look at how fast a body comes. How
+fast a reply is taken `Uptake` watches. What happens when time is up is the connection's business.
 """
 
 from dataclasses import dataclass, fields
@@ -11,6 +11,8 @@ from typing import Final
 
 from evkit.core import BufferEvent, Event
 from evkit.core.event import EventCallback
+from evkit.http.server.pace import Pace
+from evkit.http.server.uptake import Uptake
 
 _MAY_BE_ZERO: Final = frozenset({"keep_alive", "linger"})
 
@@ -35,10 +37,15 @@ class Timeouts:
         header: From the first byte of a head to its end, however it trickles; then 408.
         body: Without a byte of a body that is due; then 408.
         body_rate: Not seconds, but bytes a second: a body that has to be waited for may take as long as ``body``, and a
-            second more for each so many bytes of it; then 408. What trickles in would keep a connection for ever. The
-            number, and the rule, are those of Apache's ``mod_reqtimeout``.
+            second more for each so many bytes of it; then 408. No more than ``body`` seconds can be saved up. What
+            trickles in would keep a connection for ever. The number, and the rule, are those of Apache's
+            ``mod_reqtimeout``.
         write: Without the client taking a byte of a reply. And for a reply to a client that has ended its side, from
             then on: it may have gone, and only sending would tell.
+        write_rate: As ``body_rate``, for replies: a client that has not taken all of them after ``write`` seconds may
+            take as long again, and a second more for each so many bytes; then it is closed. Who reads a byte now and
+            then would keep a thread or a generator for ever. Taken is what the system takes, which has room for some
+            100 KiB, and asks for more in large pieces. Connections with rate limits of their own are let be.
         handshake: From the connection to the end of a TLS handshake, or of a PROXY header; then it is closed.
         life: From the connection to its last request: the reply to one that comes later ends it. As nginx's
             ``keepalive_time``.
@@ -55,6 +62,7 @@ class Timeouts:
     body: float | None = 30.0
     body_rate: float | None = 500.0
     write: float | None = 30.0
+    write_rate: float | None = 500.0
     keep_alive: float | None = 75.0
     handshake: float | None = 10.0
     life: float | None = 3600.0
@@ -63,41 +71,13 @@ class Timeouts:
     def __post_init__(self) -> None:
         for field in fields(self):
             name, given = field.name, getattr(self, field.name)
-            if given is not None and not (0 < given < float("inf") or (name in _MAY_BE_ZERO and given == 0)):
-                unit = "bytes a second" if name == "body_rate" else "seconds"
+            if given is not None and not _is_limit(given, zero=name in _MAY_BE_ZERO):
+                unit = "bytes a second" if name.endswith("_rate") else "seconds"
                 raise ValueError(f"{name} must be a positive number of {unit} or None, got {given!r}")
 
 
-class Pace:
-    """How fast a body comes, and how long it may still take.
-
-    Args:
-        now: When it is waited for first, in seconds on any clock.
-        grace: Seconds that it may take whatever comes.
-        rate: Bytes that buy one second more.
-    """
-
-    __slots__ = ("_due", "_rate")
-
-    def __init__(self, now: float, grace: float, rate: float) -> None:
-        self._due = now + grace
-        self._rate = rate
-
-    def came(self, size: int) -> None:
-        """Count bytes."""
-        self._due += size / self._rate
-
-    def hold(self, now: float) -> None:
-        """Let no time pass until `go_on`: the body is held up, and not by its client."""
-        self._due -= now
-
-    def go_on(self, now: float) -> None:
-        """Let time pass again."""
-        self._due += now
-
-    def left(self, now: float) -> float:
-        """Return the seconds that are left; 0 or less: none."""
-        return self._due - now
+def _is_limit(given: object, *, zero: bool) -> bool:
+    return isinstance(given, int | float) and (0 < given < float("inf") or (zero and given == 0))
 
 
 class Patience:
@@ -111,12 +91,14 @@ class Patience:
         timeouts: The server's.
     """
 
-    __slots__ = ("_bev", "_deadline", "_pace", "_timeouts", "phase")
+    __slots__ = ("_bev", "_deadline", "_last", "_pace", "_timeouts", "_uptake", "phase")
 
     def __init__(self, bev: BufferEvent, timeouts: Timeouts) -> None:
         self._bev = bev
         self._timeouts = timeouts
+        self._uptake: Uptake | None = None  # from the first reply on that takes its time
         self._deadline: Event | None = None
+        self._last: float | None = None  # seconds in which the last request is to come
         self._pace: Pace | None = None  # of a body that has to be waited for
         self.phase = Phase.FIRST_BYTE
         bev.set_timeouts(read=timeouts.first_byte, write=timeouts.write)
@@ -164,11 +146,19 @@ class Patience:
         """Let the time-outs of ``phase`` hold from now on."""
         former, self.phase = self.phase, phase
         pace = self._pace
-        self.free()
+        self._forget()
         if pace is not None:
             self._keep(pace, former)
+        if phase is Phase.REPLY:
+            self._watch_uptake()
+        elif self._uptake is not None:
+            self._uptake.more = False
         timeouts = self._timeouts
-        read = timeouts.keep_alive if phase is Phase.IDLE else timeouts.body if phase is Phase.BODY else None
+        read = None
+        if phase is Phase.IDLE:
+            read = timeouts.keep_alive if self._last is None else self._last
+        elif phase is Phase.BODY:
+            read = timeouts.body
         if self._bev.read_timeout != read:
             self._bev.set_timeouts(read=read, write=timeouts.write)
 
@@ -184,17 +174,49 @@ class Patience:
             else:
                 pace.go_on(now)
 
+    @property
+    def ending(self) -> bool:
+        """Whether there is to be one request more, at most."""
+        return self._last is not None
+
     def await_last(self, seconds: float) -> None:
-        """Wait so long for a request, if one has not begun to come."""
-        if self.phase in (Phase.FIRST_BYTE, Phase.IDLE):
+        """Wait so long for the last request: if none has begun to come, now, and after the reply to one that has.
+
+        Args:
+            seconds: 0: it is there with the next poll, which who asks for this looks for himself.
+        """
+        keep_alive = self._timeouts.keep_alive
+        self._last = seconds if keep_alive is None else min(seconds, keep_alive)
+        if seconds and self.phase in (Phase.FIRST_BYTE, Phase.IDLE):
             read = self._bev.read_timeout
             self._bev.set_timeouts(
                 read=seconds if read is None else min(read, seconds), write=self._timeouts.write
             )
 
-    def free(self) -> None:
+    def await_end(self) -> None:
+        """Watch no more but how the last reply is taken."""
+        self._forget()
+        self._watch_uptake()
+
+    def _watch_uptake(self) -> None:
+        """A reply that takes its time may be one that its client is slow to take: `Uptake` will see."""
+        if self._uptake is None:
+            timeouts = self._timeouts
+            if timeouts.write is None or timeouts.write_rate is None:
+                return
+            self._uptake = Uptake(self._bev, timeouts.write, timeouts.write_rate)
+        self._uptake.watch()
+
+    def _forget(self) -> None:
         """Let go of the deadline, and of what it is for."""
         self._pace = None
         if self._deadline is not None:
             self._deadline.free()
             self._deadline = None
+
+    def free(self) -> None:
+        """Wait for nothing any more."""
+        self._forget()
+        if self._uptake is not None:
+            self._uptake.free()
+            self._uptake = None

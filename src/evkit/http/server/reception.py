@@ -6,12 +6,14 @@ of a place may come is decided by `Crowd`.
 
 import socket
 from collections.abc import Callable
-from errno import EADDRNOTAVAIL, EAFNOSUPPORT
+from contextlib import ExitStack
+from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from evkit.core import EV_READ, BufferEvent, EventBase, Listener, SocketBufferEvent
-from evkit.core.net import Address, bound_socket, format_address, passive_addresses
+from evkit.core.listener import DEFAULT_BACKLOG
+from evkit.core.net import Address, bound_socket, close_bound_socket, format_address, passive_addresses
 from evkit.errors import RemoteProtocolError
 from evkit.http.errors import BadRequest
 from evkit.http.proxies.proxy_protocol import ProxyHeader
@@ -34,6 +36,8 @@ MakeBufferEvent = Callable[[EventBase, socket.socket], BufferEvent]
 
 _READ_WHEN_FULL: Final = 65536
 _FULL: Final = "too many connections; try again later"
+_TRIES: Final = 8
+"""Ports of the system's choice that are tried where all addresses of a host are to have the same."""
 _CROWDED: Final = "too many connections from this address; try again later"
 
 
@@ -66,6 +70,7 @@ class Reception:
         service: What the connections share.
         admit: Called for each client that is let in.
         count: Tells how many there are.
+        gone: Called when a client has gone before it was let in.
         most: Clients at once; ``None``: any number.
         crowd: Counts them by address; ``None``: they are not counted.
 
@@ -82,6 +87,7 @@ class Reception:
         service: Service,
         admit: Admit,
         count: Callable[[], int],
+        gone: Callable[[], object],
         *,
         most: int | None,
         crowd: Crowd | None,
@@ -90,6 +96,7 @@ class Reception:
         self._service = service
         self._admit = admit
         self._count = count
+        self._gone = gone
         self._crowd = crowd
         self.most = most
         self.make_bufferevent: MakeBufferEvent | None = None
@@ -98,59 +105,106 @@ class Reception:
 
     def bind(self, host: str, port: int, entrance: Entrance, *, reuseable_port: bool) -> Listener:
         """Listen on all addresses of a host, or on none; see `Server.bind`."""
-        first = len(self.listeners)
-        try:
-            missing = self._bind_all(host, port, entrance, reuseable_port=reuseable_port)
-        except BaseException:
-            for listener in self.listeners[first:]:
-                listener.close()
-            del self.listeners[first:]
-            raise
-        if len(self.listeners) == first:
-            raise missing or OSError(f"{host!r} has no addresses")
-        return self.listeners[first]
-
-    def _bind_all(self, host: str, port: int, entrance: Entrance, *, reuseable_port: bool) -> OSError | None:
-        """Listen on each address that is this machine's; return why one of them is not."""
-        missing: OSError | None = None
-        for address in passive_addresses(host, port):
+        self._check(entrance)
+        addresses = _look_up(host, port)
+        tries = 1 if port else _TRIES
+        while True:
+            tries -= 1
             try:
-                # On "::" IPv6 alone, as 0.0.0.0 is among the addresses of "all".
-                sock = bound_socket(_with_port(address, port), ipv6_only=True, reuseable_port=reuseable_port)
-                listener = self.accept(sock, entrance)
+                listeners = self._bind_all(addresses, port, entrance, reuseable_port=reuseable_port)
             except OSError as error:
-                if error.errno not in (EAFNOSUPPORT, EADDRNOTAVAIL):
+                # Of a port that the system has chosen for one address, another address may be in use.
+                if error.errno != EADDRINUSE or not tries:
                     raise
-                missing = error  # a machine without IPv6 still has a localhost
             else:
-                port = listener.port  # where any would do, the first one's serves all
-        return missing
+                self.listeners += listeners
+                return listeners[0]
 
-    def accept(self, sock: socket.socket, entrance: Entrance) -> Listener:
+    def _bind_all(
+        self, addresses: list[Address], port: int, entrance: Entrance, *, reuseable_port: bool
+    ) -> list[Listener]:
+        """Listen on each address that is this machine's; an error where none is."""
+        listeners: list[Listener] = []
+        missing: OSError | None = None
+        with ExitStack() as undo:
+            for address in addresses:
+                try:
+                    # On "::" IPv6 alone, as 0.0.0.0 is among the addresses of "all".
+                    sock = bound_socket(
+                        _with_port(address, port), ipv6_only=True, reuseable_port=reuseable_port
+                    )
+                except OSError as error:
+                    if error.errno not in (EAFNOSUPPORT, EADDRNOTAVAIL):
+                        raise
+                    missing = error  # a machine without IPv6 still has a localhost
+                    continue
+                listeners.append(self._listen(sock, entrance))
+                undo.callback(listeners[-1].close)
+                port = listeners[-1].port  # where any would do, the first one's serves all
+            if missing is not None and not listeners:
+                raise missing
+            undo.pop_all()
+        return listeners
+
+    def bind_unix(self, path: str, entrance: Entrance, *, mode: int | None) -> Listener:
+        """Listen on a unix socket; see `Server.bind_unix`."""
+        self._check(entrance)
+        listener = self._listen(bound_socket(path, mode=mode), entrance)
+        self.listeners.append(listener)
+        return listener
+
+    def accept(self, sock: socket.socket, entrance: Entrance, *, backlog: int | None) -> Listener:
         """Accept connections on a bound socket, which is the listener's from now on."""
         try:
             self._check(entrance)
-            listener = Listener(self._base, partial(self._on_accept, entrance), sock)
+            listener = self._make_listener(sock, entrance, backlog)
         except BaseException:
             sock.close()
             raise
         self.listeners.append(listener)
         return listener
 
+    def _listen(self, sock: socket.socket, entrance: Entrance) -> Listener:
+        """Accept connections on a socket that was made here; if that fails, nothing is left of it."""
+        try:
+            return self._make_listener(sock, entrance, DEFAULT_BACKLOG)
+        except BaseException:
+            close_bound_socket(sock)
+            raise
+
+    def _make_listener(self, sock: socket.socket, entrance: Entrance, backlog: int | None) -> Listener:
+        return Listener(self._base, partial(self._on_accept, entrance), sock, backlog=backlog)
+
     def _check(self, entrance: Entrance) -> None:
         """Refuse what no connection could be made of, before one comes."""
         if entrance.proxied and self._service.proxies is None:
             raise ValueError("proxy_protocol=True needs Server(proxies=…): whom to believe")
         if entrance.context is not None:
+            import ssl  # takes its time to load
+
             from evkit.core.bufferevent.tls_session import TLSSession
 
+            if not isinstance(entrance.context, ssl.SSLContext):
+                raise TypeError(
+                    f"tls must be Certificates(…) or the ssl.SSLContext of a server, got {entrance.tls!r}"
+                )
             TLSSession(entrance.context, server_side=True, server_hostname=None, resumed=None)
 
-    def close(self) -> None:
-        """Accept nothing more."""
-        for listener in self.listeners:
+    def stop(self, drain: float) -> None:
+        """Accept who waits, and nobody after that.
+
+        Args:
+            drain: Seconds to wait for PROXY headers that are due; 0: until the next poll.
+        """
+        for listener in tuple(self.listeners):
+            listener.accept_waiting()
             listener.close()
         self.listeners.clear()
+        for arrival in tuple(self.arrivals):
+            arrival.hurry(drain)
+
+    def close(self) -> None:
+        """Wait for no PROXY header any more."""
         for arrival in tuple(self.arrivals):
             arrival.bev.close()
 
@@ -171,11 +225,10 @@ class Reception:
             self._turn_away(sock, peer, _CROWDED, secure=entrance.tls is not None)
         else:
             try:
-                bev = self._connect(sock)
-            except BaseException:  # of a program's own
+                self._let_in(self._connect(sock), entrance.context, peer, peer)
+            except BaseException:  # of a program's own ``make_bufferevent``, or of certificates loaded anew
                 self.left(peer)
                 raise
-            self._let_in(bev, entrance.context, peer, peer)
 
     def _connect(self, sock: socket.socket) -> BufferEvent:
         if self.make_bufferevent is not None:
@@ -211,8 +264,14 @@ class Reception:
         if self._crowd is not None and not self._crowd.enter(peer):
             self._service.refused(peer, BadRequest(503, _CROWDED))
             bev.close()
+            self._gone()
             return
-        self._let_in(bev, entrance.context, peer, proxy)
+        try:
+            self._let_in(bev, entrance.context, peer, proxy)
+        except BaseException:
+            self.left(peer)
+            self._gone()
+            raise
         if entrance.context is None and bev.input:
             bev.trigger(EV_READ)
 
@@ -220,6 +279,7 @@ class Reception:
         _, proxy = self.arrivals.pop(arrival)
         if error is not None:
             self._service.refused(proxy, BadRequest(400, str(error)))
+        self._gone()
 
     def _turn_away(self, sock: socket.socket, peer: str, why: str, *, secure: bool) -> None:
         """Say 503 and close; over TLS nothing can be said that costs nothing."""
@@ -236,6 +296,16 @@ class Reception:
         except OSError:
             pass  # it has gone, or has not said anything yet
         sock.close()
+
+
+def _look_up(host: str, port: int) -> list[Address]:
+    try:
+        addresses = passive_addresses(host, port)
+    except socket.gaierror as error:  # which does not say whose name it could not find
+        raise socket.gaierror(error.errno, error.strerror, host) from error
+    if not addresses:
+        raise OSError(f"{host!r} has no addresses")
+    return addresses
 
 
 def _with_port(address: Address, port: int) -> Address:

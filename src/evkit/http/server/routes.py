@@ -38,8 +38,8 @@ class Route:
         methods: Those that it answers, ``HEAD`` where it has ``GET``; ``None``: any.
 
     Raises:
-        TypeError: The handler can't be called.
-        ValueError: ``max_body`` is no size, or one of ``methods`` no token.
+        TypeError: The handler can't be called, or ``methods`` are none.
+        ValueError: ``max_body`` is no size, or one of ``methods`` no token, or there is none of them.
     """
 
     __slots__ = ("handler", "max_body", "methods", "stream")
@@ -64,20 +64,35 @@ class Route:
         """Return this route, or one that answers 405 where it does not take ``method``."""
         if self.methods is None or method in self.methods:
             return self
-        return Route(NotAllowed(self.methods), max_body=self.max_body)
+        return refusing(NotAllowed(self.methods), None if self.stream else self.max_body)
+
+
+def refusing(handler: Handler, max_body: int | None) -> Route:
+    """Make a route whose handler has no use for a body.
+
+    Args:
+        handler: Answers.
+        max_body: Bytes to read of one, for the connection to go on after it. ``None``: it may be of any length, so none
+            is gathered; the answer comes before it, and ends the connection.
+    """
+    return Route(handler, stream=max_body is None, max_body=max_body)
 
 
 def as_methods(methods: Iterable[str]) -> frozenset[str]:
     """Return methods as a set, with ``HEAD`` where there is ``GET``.
 
     Raises:
-        TypeError: It is one ``str``, where several were meant.
-        ValueError: One is no token.
+        TypeError: It is one ``str``, where several were meant, or one of them is something else.
+        ValueError: One is no token, or there is none.
     """
     if isinstance(methods, str):
         raise TypeError(f"expected several methods, as ({methods!r},), got {methods!r}")
     found = set(methods)
+    if not found:
+        raise ValueError("expected at least one method; None stands for any")
     for method in found:
+        if not isinstance(method, str):
+            raise TypeError(f'expected methods as ("GET", "POST"), got {method!r} among them')
         if not _METHOD.fullmatch(method.encode("utf-8")):
             raise ValueError(f"a method is a token of at most {MAX_METHOD} characters, got {method!r}")
     return frozenset(found | {"HEAD"} if "GET" in found else found)
@@ -98,15 +113,14 @@ class NotAllowed:
 
     def __call__(self, request: Request) -> None:
         """Answer."""
-        request.send_error(405, f"allowed: {self._allow or 'nothing'}", [("Allow", self._allow)])
+        request.send_error(405, f"allowed: {self._allow}", [("Allow", self._allow)])
 
 
 class Routes:
     """Handlers by path.
 
     Attributes:
-        plain: Routes by target, for requests that need no closer look: their path is set without ``%`` and ``?``, for
-            any method.
+        plain: Routes by target, for requests that need no closer look: their path is set without ``%``, for any method.
         general: For requests that no path was set for.
     """
 
@@ -130,19 +144,23 @@ class Routes:
             prefix: Give it all paths that begin with ``path``, too, which ends in ``/``.
 
         Raises:
-            ValueError: The path has a route already, or is none.
+            TypeError: The path is no ``str``.
+            ValueError: It has a route already, or is none. One with a ``?`` is none: what follows is a query, which
+                chooses no handler. (A path with ``%3F`` in it gets that of a prefix, or the general one.)
         """
         if not isinstance(path, str):
             raise TypeError(f"expected a path, got {path!r}")
         if not path.startswith("/"):
             raise ValueError(f"a path begins with /, got {path!r}")
+        if "?" in path:
+            raise ValueError(f"a path has no query, which the handler finds in request.query; got {path!r}")
         if prefix and not path.endswith("/"):
             raise ValueError(f"the beginning of paths ends with /, got {path!r}")
         table = self._by_prefix if prefix else self._by_path
         if path in table:
             raise ValueError(f"{path!r} has a handler already; del_cb() it first")
         table[path] = route
-        if not prefix and route.methods is None and "%" not in path and "?" not in path:
+        if not prefix and route.methods is None and "%" not in path:
             self.plain[path] = route
 
     def remove(self, path: str, *, prefix: bool = False) -> None:

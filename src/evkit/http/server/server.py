@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from evkit.core import BufferEvent, Event, EventBase, Listener
-from evkit.core.net import bound_socket
+from evkit.core.listener import DEFAULT_BACKLOG
 from evkit.http.errors import BadRequest
 from evkit.http.fields import encode_line
 from evkit.http.parser import Limits
@@ -21,7 +21,7 @@ from evkit.http.server.life import ConnectionLife
 from evkit.http.server.patience import Timeouts
 from evkit.http.server.reception import Entrance, MakeBufferEvent, Reception
 from evkit.http.server.request import Request
-from evkit.http.server.routes import NotAllowed, Route, as_methods
+from evkit.http.server.routes import NotAllowed, Route, as_methods, refusing
 from evkit.http.server.service import Service
 from evkit.http.server.site import Site
 
@@ -66,7 +66,11 @@ class Server(Site):
 
     Attributes:
         connections: Its clients.
-        timeouts: How long a client may take.
+
+    Raises:
+        ValueError: There is no such engine, or a number is out of range.
+        TypeError: ``limits``, ``timeouts`` or ``proxies`` is something else.
+        ImportError: The engine is not installed.
 
     How it chooses the handler of a request is told by `Site`, which it is.
 
@@ -86,27 +90,38 @@ class Server(Site):
         max_requests: int | None = DEFAULT_MAX_REQUESTS,
         proxies: Proxies | None = None,
     ) -> None:
+        _check_type("limits", limits, Limits)
+        _check_type("timeouts", timeouts, Timeouts)
+        _check_type("proxies", proxies, Proxies)
         _check_count("max_connections", max_connections, 0)
         _check_count("max_connections_per_address", max_connections_per_address, 1)
         _check_count("max_requests", max_requests, 1)
         super().__init__(max_body)
         self.base = base
-        self.timeouts = timeouts or Timeouts()
         self.connections: set[ServerConnection] = set()
         self._service = Service(
-            base, self.find, engine, limits or Limits(), self.timeouts, max_requests, proxies, self._forget
+            base,
+            self.find,
+            engine,
+            limits or Limits(),
+            timeouts or Timeouts(),
+            max_requests,
+            proxies,
+            self._forget,
         )
         self._reception = Reception(
             base,
             self._service,
             self._admit,
             self.connections.__len__,
+            self._look_whether_stopped,
             most=max_connections,
             crowd=None if max_connections_per_address is None else Crowd(max_connections_per_address),
         )
         self._allowed: frozenset[str] | None = None
         self._changed()
         self._stopping = False
+        self._drain = 0.0
         self._stopped: list[Callable[[], object]] = []  # whom to tell
         self._grace = base.timer(self._on_grace_over)
 
@@ -132,7 +147,7 @@ class Server(Site):
     def find(self, request: Request) -> Route:
         """See `Site.find`."""
         if self._allowed is not None and request.method not in self._allowed:
-            return Route(NotAllowed(self._allowed), max_body=self.max_body)
+            return refusing(NotAllowed(self._allowed), self.max_body)
         return super().find(request)
 
     def _changed(self) -> None:
@@ -206,6 +221,16 @@ class Server(Site):
         self._reception.most = most
 
     @property
+    def timeouts(self) -> Timeouts:
+        """How long a client may take; may be replaced, for clients that come later. ``None``: by the defaults."""
+        return self._service.timeouts
+
+    @timeouts.setter
+    def timeouts(self, timeouts: Timeouts | None) -> None:
+        _check_type("timeouts", timeouts, Timeouts)
+        self._service.timeouts = timeouts or Timeouts()
+
+    @property
     def default_content_type(self) -> str | None:
         """The ``Content-Type`` of replies with a body that tell none; ``None``, the default: they go without.
 
@@ -255,8 +280,10 @@ class Server(Site):
             The first listener.
 
         Raises:
-            OSError: An address is in use, or not allowed, or none is here. Nothing was bound.
+            OSError: An address is in use, or not allowed, or none is here; ``socket.gaierror``: there is no such host.
+                Nothing was bound.
             ValueError: ``tls`` is for clients, or the server has no ``proxies`` for ``proxy_protocol``.
+            TypeError: ``tls`` is something else.
 
         Source: ``evhttp_bind_socket_with_handle``.
         """
@@ -280,26 +307,43 @@ class Server(Site):
 
         Raises:
             OSError: The path is taken, or not allowed.
+            ValueError: As `bind`, or ``mode`` is none.
+            TypeError: As `bind`.
         """
-        return self._reception.accept(bound_socket(path, mode=mode), Entrance(tls, proxy_protocol))
+        return self._reception.bind_unix(path, Entrance(tls, proxy_protocol), mode=mode)
 
     def accept(
-        self, sock: socket.socket, *, tls: "TLS | None" = None, proxy_protocol: bool = False
+        self,
+        sock: socket.socket,
+        *,
+        backlog: int | None = DEFAULT_BACKLOG,
+        tls: "TLS | None" = None,
+        proxy_protocol: bool = False,
     ) -> Listener:
-        """Accept connections on a bound socket, which the server owns from now on.
+        """Accept connections on a bound stream socket, which the server owns from now on, even if this fails.
 
         Args:
-            sock: One that is bound, and may listen: that of a `Listener`, of a parent process or of systemd (see
-                `inherited_sockets`).
+            sock: The socket.
+            backlog: How many connections may wait to be accepted. ``None``: the socket listens already, and others may
+                have it, too, as a parent process or systemd (see `inherited_sockets`): that of a unix socket keeps its
+                file then, which is theirs.
             tls: As for `bind`.
             proxy_protocol: Likewise.
 
+        Raises:
+            ValueError: As `bind`, or the socket is of another kind, or ``backlog`` does not go with it.
+            TypeError: As `bind`.
+            OSError: The system does not let it listen.
+
         Source: ``evhttp_accept_socket_with_handle``.
         """
-        return self._reception.accept(sock, Entrance(tls, proxy_protocol))
+        return self._reception.accept(sock, Entrance(tls, proxy_protocol), backlog=backlog)
 
     def _admit(self, bev: BufferEvent, peer: str, proxy: str) -> None:
-        self.connections.add(ServerConnection(self._service, bev, peer, proxy))
+        connection = ServerConnection(self._service, bev, peer, proxy)
+        self.connections.add(connection)
+        if self._stopping:  # its proxy has taken its time to say who it is
+            connection.stop(self._drain)
 
     # Stopping
 
@@ -310,37 +354,46 @@ class Server(Site):
         *,
         drain: float = 0.0,
     ) -> None:
-        """Stop: accept nothing more, finish what is in flight, then close.
+        """Stop: accept nothing more, answer what has come, finish what is in flight, then close.
+
+        The next reply on each connection says ``Connection: close``, and is the last.
 
         Args:
             grace: Seconds that replies may still take; then their connections are closed. ``None``: no limit. Where
                 this is called again, the shortest holds.
             stopped: Called without arguments when the last connection is gone.
-            drain: Seconds in which each client that waits for no reply may send one request more, whose reply says
-                ``Connection: close``. Otherwise they are closed at once, and one whose request is on its way has lost
-                it. For servers behind a proxy, and those that others take over from.
+            drain: Seconds in which each client may send one request more if it waits for no reply, or if the head of
+                its reply is out, which has not said that it is the last. Otherwise a request is answered that the
+                system has when this is called, or when that reply ends, and one that is still on its way is lost. For
+                servers behind a proxy, and those that others take over from.
 
         Raises:
             ValueError: ``grace`` or ``drain`` is no time. Nothing was stopped.
         """
-        if grace is not None and not 0 <= grace < float("inf"):
+        if grace is not None and not _is_time(grace):
             raise ValueError(f"grace must be a number of seconds >= 0 or None, got {grace!r}")
-        if not 0 <= drain < float("inf"):
+        if not _is_time(drain):
             raise ValueError(f"drain must be a number of seconds >= 0, got {drain!r}")
-        self._reception.close()
+        self._reception.stop(drain)
         if stopped is not None:
             self._stopped.append(stopped)
         self._stopping = True
+        self._drain = drain
         for connection in tuple(self.connections):
             connection.stop(drain)
-        if not self.connections:
-            self._finish_stop()
-        elif grace is not None and self.base.now() + grace < self._grace.deadline:
+        self._look_whether_stopped()
+        if self._stopping and grace is not None and self.base.now() + grace < self._grace.deadline:
             self._grace.add(grace)
 
     def close(self) -> None:
         """Close everything now."""
+        for listener in self.listeners:
+            listener.close()  # nobody more is let in
         self.stop()
+        self._close_all()
+
+    def _close_all(self) -> None:
+        self._reception.close()
         for connection in tuple(self.connections):
             connection.close()
 
@@ -348,12 +401,14 @@ class Server(Site):
         """Hear that a connection has ended."""
         self.connections.discard(connection)
         self._reception.left(connection.peer)
-        if self._stopping and not self.connections:
-            self._finish_stop()
+        self._look_whether_stopped()
 
     def _on_grace_over(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        for connection in tuple(self.connections):
-            connection.close()
+        self._close_all()
+
+    def _look_whether_stopped(self) -> None:
+        if self._stopping and not self.connections and not self._reception.arrivals:
+            self._finish_stop()
 
     def _finish_stop(self) -> None:
         self._grace.delete()
@@ -367,5 +422,14 @@ class Server(Site):
 
 
 def _check_count(name: str, count: int | None, least: int) -> None:
-    if count is not None and count < least:
+    if count is not None and (type(count) is not int or count < least):
         raise ValueError(f"{name} must be >= {least} or None, got {count!r}")
+
+
+def _is_time(given: object) -> bool:
+    return isinstance(given, int | float) and 0 <= given < float("inf")
+
+
+def _check_type(name: str, given: object, wanted: type) -> None:
+    if given is not None and not isinstance(given, wanted):
+        raise TypeError(f"{name} must be {wanted.__name__}(…) or None, got {given!r}")

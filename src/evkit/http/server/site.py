@@ -8,7 +8,7 @@ from types import EllipsisType
 from typing import Final
 
 from evkit.http.server.request import Request
-from evkit.http.server.routes import Handler, Route, Routes, not_found
+from evkit.http.server.routes import Handler, Route, Routes, not_found, refusing
 
 _CHOSEN: Final = 256
 """Names to remember the site of. Bounded, as clients make them up."""
@@ -31,7 +31,7 @@ class Site:
 
     def __init__(self, max_body: int | None) -> None:
         self.max_body = max_body
-        self.routes = Routes(Route(not_found, max_body=max_body))
+        self.routes = Routes(refusing(not_found, max_body))
         self.virtual_hosts: dict[str, Site] = {}
         self.aliases: set[str] = set()
         self._chosen: dict[str, Site] = {}
@@ -62,7 +62,8 @@ class Site:
             max_body: Bytes that a body may have; ``None``: any. Left out: the site's limit, or any with ``stream``.
 
         Raises:
-            ValueError: The path has a handler already, or is none.
+            ValueError: The path has a handler already, or is none, as one with a query; or a limit or a method is none.
+            TypeError: The handler can't be called or is ``async``, or an argument is of another type.
 
         Source: ``evhttp_set_cb``; ``evhttp_set_ext_method_cmp`` is not needed.
         """
@@ -84,11 +85,14 @@ class Site:
         stream: bool = False,
         max_body: "int | EllipsisType | None" = ...,
     ) -> None:
-        """Call ``handler(request)`` for requests that no path was set for; ``None``: 404.
+        """Call ``handler(request)`` for requests that no path was set for; ``None``: 404, whatever else is given.
 
         The arguments are those of `set_cb`. Source: ``evhttp_set_gencb``.
         """
-        self.routes.general = self._make_route(handler or not_found, stream, max_body, methods)
+        if handler is None:
+            self.routes.general = refusing(not_found, self.max_body)
+        else:
+            self.routes.general = self._make_route(handler, stream, max_body, methods)
 
     def route(
         self,

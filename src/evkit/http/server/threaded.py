@@ -6,10 +6,11 @@ of how a reply is sent.
 
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from evkit.core import Buffer, BufferEvent
-from evkit.errors import LocalProtocolError
+from evkit.errors import LocalProtocolError, LoopError
 from evkit.http.fields import Fields
 from evkit.http.server.door import Body, DoorBefore, ReplyDoor
 from evkit.http.server.exchange import MAX_OUTPUT
@@ -17,8 +18,12 @@ from evkit.http.server.request import Request
 from evkit.http.server.routes import Handler, check_handler
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
+DEFAULT_MAX_WAITING: Final = 1000
+"""Requests; gunicorn's ``worker_connections``. With bodies of the default limit they may take 1,000 MiB."""
+_FULL: Final = "too many requests are waiting; try again later"
+_SHUT: Final = "this server is stopping"
 _LOOK: Final = 1.0
 """Seconds after which a thread that waits for a slow client looks whether that is still there."""
 
@@ -38,7 +43,9 @@ def allow_threads(request: Request) -> None:
         request.connection = ThreadDoor(door, request)
 
 
-def in_threads(handler: Handler, pool: "Executor | None" = None) -> Handler:
+def in_threads(
+    handler: Handler, pool: "Executor | None" = None, *, max_waiting: int | None = DEFAULT_MAX_WAITING
+) -> Handler:
     """Return a handler that calls ``handler`` in a thread of a pool, for work that would keep the loop from others.
 
     The handler answers as any other does: see `allow_threads`. It gets the whole body: ``stream=True`` is not for it.
@@ -46,37 +53,80 @@ def in_threads(handler: Handler, pool: "Executor | None" = None) -> Handler:
     Args:
         handler: May block.
         pool: Where it runs; ``None``: a ``ThreadPoolExecutor`` of its own, made at the first request.
+        max_waiting: Requests that may wait for a thread, ``>= 1``; one more gets 503. Each keeps its body. ``None``:
+            any number.
 
-    What it lets escape is treated as of other handlers.
+    Raises:
+        TypeError: The handler can't be called, or is ``async``.
+        ValueError: ``max_waiting`` is no such number.
+
+    Close the server before the program ends: Python waits for its threads, and they may wait for clients.
+
+    What it lets escape is treated as of other handlers; so is ``sys.exit``, which ends nothing but the handler. Where
+    the pool is shut down, requests that still wait get 503.
     """
     check_handler(handler)
-    return _InThreads(handler, pool)
+    if max_waiting is not None and (type(max_waiting) is not int or max_waiting < 1):
+        raise ValueError(f"max_waiting must be >= 1 or None, got {max_waiting!r}")
+    return _InThreads(handler, pool, max_waiting)
 
 
 class _InThreads:
-    __slots__ = ("_handler", "_pool")
+    __slots__ = ("_handler", "_lock", "_max_waiting", "_pool", "_waiting")
 
-    def __init__(self, handler: Handler, pool: "Executor | None") -> None:
+    def __init__(self, handler: Handler, pool: "Executor | None", max_waiting: int | None) -> None:
         self._handler = handler
         self._pool = pool
+        self._max_waiting = max_waiting
+        self._waiting = 0
+        self._lock = threading.Lock()  # counted by the loop and by threads
 
     def __call__(self, request: Request) -> None:
+        if not self._enter():
+            request.send_error(503, _FULL)
+            return
         allow_threads(request)
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # takes its time to load
+        try:
+            if self._pool is None:
+                from concurrent.futures import ThreadPoolExecutor  # takes its time to load
 
-            self._pool = ThreadPoolExecutor(thread_name_prefix="evkit-http")
-        self._pool.submit(self._run, request)
+                self._pool = ThreadPoolExecutor(thread_name_prefix="evkit-http")
+            future = self._pool.submit(self._run, request)
+        except BaseException:
+            self._leave()
+            raise
+        future.add_done_callback(partial(self._unless_run, request))
+
+    def _enter(self) -> bool:
+        with self._lock:
+            if self._max_waiting is not None and self._waiting >= self._max_waiting:
+                return False
+            self._waiting += 1
+        return True
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._waiting -= 1
+
+    def _unless_run(self, request: Request, future: "Future[None]") -> None:
+        """Answer what the pool was shut down before."""
+        if future.cancelled():
+            self._leave()
+            request.send_error(503, _SHUT)
 
     def _run(self, request: Request) -> None:
+        self._leave()
         door = request.connection
-        if door is None:
+        if not isinstance(door, ThreadDoor):
             return  # the client did not wait: whoever sends and leaves would keep the pool busy
         try:
             self._handler(request)
         except Exception as exception:
-            if isinstance(door, ThreadDoor):
-                door.fail(request, exception)
+            door.fail(request, exception)
+        except SystemExit as exception:  # the pool would keep it, and the client wait
+            error = RuntimeError("a handler in a thread called sys.exit()")
+            error.__cause__ = exception
+            door.fail(request, error)
 
 
 class ThreadDoor(DoorBefore):
@@ -114,7 +164,8 @@ class ThreadDoor(DoorBefore):
         room = threading.Event()
         self._post(self._door.send_piece, data, room.set)
         while not (room.wait(_LOOK) or self._request.gone):
-            pass
+            if self.base.closed:
+                raise LoopError("the event base was closed, and the server was not")
         if drained is not None:
             self.base.call_soon_threadsafe(drained)
 
