@@ -53,14 +53,24 @@ class Lines:
 
 
 class Program:
-    """A process under test; killed at the end of the ``with`` block if it still runs."""
+    """A process under test; killed at the end of the ``with`` block if it still runs.
 
-    def __init__(self, *arguments: str | Path, cwd: Path | None = None, **environment: str) -> None:
+    What ``pass_fds`` names it inherits.
+    """
+
+    def __init__(
+        self,
+        *arguments: str | Path,
+        cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
+        **environment: str,
+    ) -> None:
         command = [sys.executable, "-X", "dev", *map(str, arguments)]
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
             env=os.environ | environment,
+            pass_fds=pass_fds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -86,23 +86,29 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def running(
-    command: Sequence[str], *, port: int, core: int, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    port: int,
+    core: int | None,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[RunningServer]:
     """Run a server for the length of a ``with`` block.
 
     Args:
         command: Its command line.
         port: The port on `HOST` that the command tells it to listen on.
-        core: The processor that it and all its threads and children run on.
+        core: The processor that it and all its threads and children run on; ``None``: all that there are.
         log: The file that gets all it writes.
         environment: Its environment; ``None``: today's.
 
     Raises:
         ServerError: it ended or did not listen in time.
     """
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            ["taskset", "-c", str(core), *command],
+            [*pinned, *command],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

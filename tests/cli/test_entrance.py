@@ -116,12 +116,22 @@ class TestProxies:
                 assert b"192.0.2.7:4711 http://a/x nobody" in sock.makefile("rb").read()
             end(program)
 
-    def test_forwarded(self, here: Path) -> None:
-        options = ["--trust-proxy=127.0.0.0/8", "--proxy-fields=forwarded"]
-        with serve(here, "--bind=127.0.0.1:0", *options, "app:tell") as program:
+    @pytest.mark.parametrize(
+        ("options", "fields"),
+        [
+            ([], b"X-Forwarded-For: 192.0.2.9\r\nX-Forwarded-Proto: https\r\nForwarded: for=192.0.2.66\r\n"),
+            (
+                ["--proxy-fields=forwarded"],
+                b"Forwarded: for=192.0.2.9;proto=https\r\nX-Forwarded-For: 192.0.2.66\r\n",
+            ),
+        ],
+        ids=["x-forwarded", "forwarded"],
+    )
+    def test_forwarded(self, here: Path, options: list[str], fields: bytes) -> None:
+        with serve(here, "--bind=127.0.0.1:0", "--trust-proxy=127.0.0.0/8", *options, "app:tell") as program:
             port = port_in(program.err.next())
             with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
-                sock.sendall(HEAD[:-2] + b"Forwarded: for=192.0.2.9;proto=https\r\n\r\n")
+                sock.sendall(HEAD[:-2] + fields + b"\r\n")
                 assert b"192.0.2.9 https://a/x nobody" in sock.makefile("rb").read()
             end(program)
 
@@ -144,6 +154,16 @@ class TestOthers:
             client = http.client.HTTPConnection("127.0.0.1", port_in(program.err.next()), timeout=PATIENCE)
             client.request("GET", "/a.txt", headers={"Accept-Encoding": "gzip"})
             assert client.getresponse().read() == b"packed"
+            client.close()
+            end(program)
+
+    def test_cache_control(self, here: Path) -> None:
+        with serve(here, "--bind=127.0.0.1:0", "--cache-control=no-cache") as program:
+            client = http.client.HTTPConnection("127.0.0.1", port_in(program.err.next()), timeout=PATIENCE)
+            client.request("GET", "/app.py")
+            reply = client.getresponse()
+            assert reply.headers["Cache-Control"] == "no-cache"
+            assert reply.read() == APP.encode()
             client.close()
             end(program)
 

@@ -15,6 +15,7 @@ from evkit.cli.errors import Failure
 from evkit.cli.listening import SharedSockets, explain, listen, raise_file_limit, url
 from evkit.cli.values import Bind
 from evkit.core import EventBase
+from evkit.core.net import bound_socket
 from evkit.http import Server
 
 
@@ -135,6 +136,54 @@ def test_a_host_with_several_addresses_has_one_port(open_descriptors: None) -> N
     shared = SharedSockets([("", 0)], 2)
     with closing(shared):
         assert len({port_of(sock) for sockets in shared._sets for sock in sockets}) == 1
+
+
+class Addresses:
+    """A host of two addresses, of which the second one has ports in use; stands in for two functions of `listening`.
+
+    Attributes:
+        taken: How many ports of those that will be asked for.
+        asked: The ports that were asked for, 0 for any.
+    """
+
+    def __init__(self, taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.taken = taken
+        self.asked: list[int] = []
+        monkeypatch.setattr(listening, "passive_addresses", self.passive_addresses)
+        monkeypatch.setattr(listening, "bound_socket", self.bound_socket)
+
+    def passive_addresses(self, host: str, port: int) -> list[tuple[str, int]]:
+        return [("127.0.0.1", port), ("127.0.0.2", port)]
+
+    def bound_socket(self, address: tuple[str, int], **options: bool) -> socket.socket:
+        self.asked.append(address[1])
+        if address[0] == "127.0.0.2" and self.taken:
+            self.taken -= 1
+            raise system_error(errno.EADDRINUSE)
+        return bound_socket(address, **options)
+
+
+def test_a_port_of_the_systems_choice_that_is_in_use_elsewhere_is_another_one(
+    monkeypatch: pytest.MonkeyPatch, open_descriptors: None
+) -> None:
+    addresses = Addresses(7, monkeypatch)
+    with closing(SharedSockets([("localhost", 0)], 1)) as shared:
+        first, second = (port_of(sock) for sock in shared._sets[0])
+        assert first == second
+    assert addresses.asked.count(0) == 8
+
+
+@pytest.mark.parametrize(("port", "tries"), [(0, 8), (1, 1)])
+def test_it_is_an_error_in_the_end_and_nothing_is_bound(
+    monkeypatch: pytest.MonkeyPatch, open_descriptors: None, port: int, tries: int
+) -> None:
+    addresses = Addresses(100, monkeypatch)
+    if port:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = port_of(free)
+    with pytest.raises(Failure, match=r"localhost:[0-9]+ is in use"):
+        SharedSockets([("localhost", port)], 1)
+    assert 100 - addresses.taken == tries
 
 
 def test_a_unix_socket_is_one_for_all(tmp_path: Path, open_descriptors: None) -> None:

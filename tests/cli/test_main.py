@@ -1,6 +1,7 @@
 """The command ``evkit`` itself: its statuses, its one-line errors, and what it imports."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evkit import __version__
+from evkit import __version__, cli
 from evkit.cli import main
 from running import PATIENCE, run_evkit
 
@@ -40,6 +41,35 @@ def folder(tmp_path: Path) -> Path:
         (["serve", "--limit-head", "none"], 2, "argument --limit-head: expected a number from 1"),
         (["serve", "--timeout-body", "0"], 2, "argument --timeout-body: expected more than 0 seconds"),
         (["serve", "--timeout-grace", "-1"], 2, "argument --timeout-grace: expected a number of seconds"),
+        (["serve", "--bind", "systemd:"], 2, "argument --bind: expected the name of a socket after systemd:"),
+        (
+            ["serve", "--bind", "fd://x"],
+            2,
+            "argument --bind: expected the number of a descriptor, as in fd://3",
+        ),
+        (["serve", "--max-requests-jitter", "5"], 2, "--max-requests-jitter needs --max-requests"),
+        (["serve", "--unix-mode", "660"], 2, "--unix-mode needs --bind unix:PATH"),
+        (["serve", "--unix-mode", "660", "--bind", "systemd"], 2, "--unix-mode needs --bind unix:PATH"),
+        (
+            ["serve", "--precompressed", "app:handler"],
+            2,
+            "--precompressed is for a folder, and app:handler is a",
+        ),
+        (
+            ["serve", "--cache-control", "no-cache", "app:handler"],
+            2,
+            "--cache-control is for a folder, and app:",
+        ),
+        (
+            ["serve", "--cache-control", "a\r\nB: c"],
+            2,
+            "argument --cache-control: expected directives such as",
+        ),
+        (["serve", "--no-listing", "app:handler"], 2, "--no-listing is for a folder, and app:handler is a"),
+        (["serve", "--proxy-fields", "forwarded"], 2, "--proxy-fields needs --trust-proxy ADDRESS"),
+        (["serve", "--workers", "2", "--proxy-protocol"], 2, "--proxy-protocol needs --trust-proxy ADDRESS"),
+        (["serve", "--workers", "2", "--trust-proxy", "nobody"], 2, "--trust-proxy: "),
+        (["serve", "--workers", "2", "--tls-key", "a.pem"], 2, "the options of HTTPS need --tls-cert FILE"),
         (["serve", "--access-log", "app:handler"], 2, "--access-log has taken 'app:handler' for its file"),
         (["serve", "--access-log", "."], 2, "--access-log has taken '.' for its file"),
         (
@@ -92,6 +122,31 @@ def test_the_process_ends_as_main_says(folder: Path, argv: list[str], status: in
     assert (done.returncode, done.stdout) == (status, "")
     assert done.stderr.startswith(said)
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("argv", [["info"], ["serve"]])
+def test_ctrl_c_while_a_command_is_imported_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "import_module", interrupted)
+    assert main(argv) == 130
+    assert capfd.readouterr() == ("", "")
+
+
+def test_ctrl_c_at_the_very_end_is_no_traceback() -> None:
+    """Python runs what was registered with ``atexit`` after all else of the program."""
+    code = (
+        "import atexit, signal, sys; from evkit.cli import main; "
+        "atexit.register(signal.raise_signal, signal.SIGINT); sys.argv = ['evkit', '--version']; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+    assert done.stdout.startswith("evkit ")
 
 
 def test_a_port_in_use_is_told_with_another(folder: Path) -> None:

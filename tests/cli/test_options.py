@@ -1,14 +1,13 @@
-"""The options of ``evkit serve``: the library's defaults, and what each option changes."""
+"""The options of ``evkit serve``: their defaults, what each changes, and how they are explained."""
 
 from argparse import Namespace
 
 import pytest
 
 from evkit.cli.crew import Crew
-from evkit.cli.options import add_options, config, crew, grace, limits, timeouts
+from evkit.cli.options import add_options, config, crew
 from evkit.cli.parser import Parser
 from evkit.core import EventBase, supported_methods
-from evkit.http import Limits, Server, Timeouts
 
 
 def parse(*argv: str) -> Namespace:
@@ -17,47 +16,11 @@ def parse(*argv: str) -> Namespace:
     return parser.parse_args(argv)
 
 
-def test_the_defaults_are_the_librarys() -> None:
+def test_defaults() -> None:
     arguments = parse()
-    assert limits(arguments) == Limits()
-    assert timeouts(arguments) == Timeouts()
-    with EventBase() as base:
-        server = Server(base)
-    assert arguments.limit_body == server.max_body
-    assert arguments.limit_connections == server.max_connections
     assert arguments.target is None
     assert arguments.bind is None
     assert arguments.access_log is None
-
-
-def test_limits() -> None:
-    arguments = parse(
-        "--limit-target=1K",
-        "--limit-head=2K",
-        "--limit-fields=3",
-        "--limit-body=none",
-        "--limit-connections=5",
-    )
-    expected = Limits(max_target=1024, max_head=2048, max_fields=3)
-    assert limits(arguments) == expected
-    assert (arguments.limit_body, arguments.limit_connections) == (None, 5)
-
-
-def test_timeouts() -> None:
-    arguments = parse(
-        "--timeout-first-byte=1",
-        "--timeout-header=2",
-        "--timeout-body=3.5",
-        "--timeout-write=none",
-        "--timeout-keep-alive=0",
-        "--timeout-grace=6",
-    )
-    assert timeouts(arguments) == Timeouts(first_byte=1, header=2, body=3.5, write=None, keep_alive=0)
-    assert grace(arguments) == 6
-
-
-def test_grace_without_end() -> None:
-    assert grace(parse("--timeout-grace=none")) is None
 
 
 @pytest.mark.parametrize("name", supported_methods())
@@ -106,8 +69,21 @@ def test_help_tells_every_default(
         "(default: 8K)",
         "(default: 1M)",
         "(default: 75)",
+        "(default: 16384)",
+        "--timeout-body-rate BYTES",
+        "evkit serve app:handler",
+        "--bind systemd",
         "exit status is 0",
     ):
         assert words in text
     for group in ("what to serve, and where", "workers", "limits", "time-outs", "log"):
         assert f"\n{group}" in text
+
+
+def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        parse("--help")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) < 80
+    assert lines[0] == "usage: evkit serve [OPTION ...] [DIRECTORY | MODULE:ATTRIBUTE]"

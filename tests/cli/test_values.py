@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evkit.cli.values import bind, seconds, seconds_from_zero, show_seconds, show_size, size, size_or_none
+from evkit.cli.values import (
+    Activated,
+    Descriptor,
+    bind,
+    cache_control,
+    seconds,
+    seconds_from_zero,
+    show_seconds,
+    show_size,
+    size,
+    size_or_none,
+)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +100,12 @@ def test_a_time_is_shown_as_it_is_read(number: float) -> None:
         (":8080", ("", 8080)),
         ("unix:/run/x.sock", "/run/x.sock"),
         ("unix:x:1", "x:1"),
+        ("systemd:80", ("systemd", 80)),
+        ("systemd", Activated(None)),
+        ("systemd:web.socket", Activated("web.socket")),
+        ("systemd:80a", Activated("80a")),
+        ("fd://0", Descriptor(0)),
+        ("fd://17", Descriptor(17)),
     ],
 )
 def test_addresses(text: str, address: object) -> None:
@@ -99,10 +116,39 @@ def test_addresses(text: str, address: object) -> None:
     "text", ["", "8080", "host", "host:", "host:http", "host:65536", "::1:80", "[::1]", "[::1:80", "a:-1"]
 )
 def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(ArgumentTypeError, match=r"expected .* or :PORT for all addresses, or unix:PATH"):
+    with pytest.raises(
+        ArgumentTypeError, match=r"expected .* or :PORT for all addresses, unix:PATH, or systemd"
+    ):
         bind(text)
 
 
 def test_a_unix_socket_needs_a_path() -> None:
     with pytest.raises(ArgumentTypeError, match="expected the path of a socket"):
         bind("unix:")
+
+
+@pytest.mark.parametrize("text", ["fd://", "fd://-1", "fd://x", "fd://3/", "fd://٣", "fd://1234567890"])
+def test_what_is_no_descriptor(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="expected the number of a descriptor, as in fd://3, got "):
+        bind(text)
+
+
+def test_an_inherited_socket_needs_a_name() -> None:
+    with pytest.raises(ArgumentTypeError, match="expected the name of a socket after systemd:"):
+        bind("systemd:")
+
+
+@pytest.mark.parametrize("text", ["systemd", "systemd:web", "fd://3"])
+def test_what_was_inherited_is_shown_as_it_is_read(text: str) -> None:
+    assert str(bind(text)) == text
+
+
+@pytest.mark.parametrize("text", ["no-cache", "max-age=3600", "public, max-age=60", 'private="set-cookie"'])
+def test_directives(text: str) -> None:
+    assert cache_control(text) == text
+
+
+@pytest.mark.parametrize("text", ["", " ", " no-cache", "a\n", "a\r\nb", "a\0", "ü", "\udcff"])
+def test_what_is_no_directive(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="expected directives such as no-cache or max-age=3600, got "):
+        cache_control(text)

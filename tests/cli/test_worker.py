@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from evkit.cli import worker
+from evkit.cli.errors import Failure
 from evkit.cli.worker import Counted, Duty, Post
 from evkit.core import EventBase
 from evkit.core.net import bound_socket
@@ -86,6 +87,31 @@ def test_it_listens_and_says_that_it_is_ready(work: Work) -> None:
     assert work.heard() == worker.READY
     assert "connections=" in repr(work.duty)
     assert "fd=" in repr(work.post)
+
+
+def test_a_socket_that_others_have_keeps_its_file_and_its_clients(base: EventBase, tmp_path: Path) -> None:
+    """Nobody tries whether somebody listens: that would be a client of the others'."""
+    path = tmp_path / "s"
+    server = Server(base)
+    ours, theirs = socket.socketpair()
+    with bound_socket(str(path)) as shared, ours, Post([shared.dup()], theirs) as post:
+        base.call_soon(base.stop)
+        assert Duty(server, post, 10).run() == 0
+        server.close()
+        assert path.exists()
+        with pytest.raises(BlockingIOError):
+            shared.accept()
+
+
+def test_a_port_on_which_somebody_else_has_come_to_listen_is_one_line(base: EventBase) -> None:
+    """Both may be bound, as long as neither listens."""
+    ours, theirs = socket.socketpair()
+    with bound_socket(("127.0.0.1", 0)) as taken, ours:
+        name = taken.getsockname()
+        with Post([bound_socket(name)], theirs) as post:
+            taken.listen()
+            with pytest.raises(Failure, match=f"can't listen on 127.0.0.1:{name[1]}: Address already in use"):
+                Duty(Server(base), post, 10)
 
 
 def test_the_end_of_its_supervisor_is_its_end(work: Work, capfd: pytest.CaptureFixture[str]) -> None:
@@ -196,6 +222,12 @@ def test_a_module_that_is_new_is_found(tmp_path: Path, monkeypatch: pytest.Monke
     assert find_spec("evkit_new_module") is not None
 
 
+def test_who_is_cut_short_before_it_is_at_work_leaves_no_core_dump() -> None:
+    worker.begin()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGQUIT)
+
+
 def test_signals_that_were_held_back_come() -> None:
     worker.begin()
     signal.pthread_sigmask(signal.SIG_BLOCK, worker.BLOCKED)
@@ -206,9 +238,32 @@ def test_signals_that_were_held_back_come() -> None:
 def test_a_signal_after_the_end_changes_nothing(work: Work) -> None:
     """Python gives up its handlers before a process has ended, and SIGTERM would kill what is left of it."""
     work.run(work.base.stop)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
-    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert {signal.getsignal(number) for number in SIGNALS} == {signal.SIG_IGN}
+
+
+def test_a_signal_after_the_last_one_changes_nothing(work: Work) -> None:
+    """It would be a traceback: the loop may be closed by then."""
+
+    def cut() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGQUIT)
+        for number in SIGNALS:
+            signal.raise_signal(number)
+        work.base.stop()
+
+    assert work.run(cut) == 0
+    assert work.heard() == worker.READY
+
+
+def test_signals_that_come_together_are_no_complaint(work: Work, capfd: pytest.CaptureFixture[str]) -> None:
+    def stop_and_cut() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, worker.BLOCKED)
+        for number in (signal.SIGTERM, signal.SIGQUIT):
+            os.kill(os.getpid(), number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, worker.BLOCKED)
+
+    assert work.run(stop_and_cut) == 128 + signal.SIGQUIT
+    assert capfd.readouterr().err == ""
 
 
 def test_a_handler_that_is_counted() -> None:

@@ -446,6 +446,22 @@ def test_several_segments_go_by_one_sendmsg() -> None:
     assert bytes(buffer) == b"i"
 
 
+def test_a_head_and_a_body_go_by_one_sendmsg_however_much_it_takes() -> None:
+    head, body = b"head" * 1024, b"body" * 1024
+    buffer = Buffer(head)
+    buffer.add(body)
+    some, more, few = Recorder(4), Recorder(5000), Recorder(10)
+    assert buffer.write(some) == 4
+    assert buffer.write(more) == 5000
+    assert some.calls == [("sendmsg", [head, body])]
+    assert more.calls == [("sendmsg", [head[4:], body])]
+    assert bytes(buffer) == (head + body)[5004:]
+    buffer = Buffer(head)
+    buffer.add(body)
+    assert buffer.write(few, 4100) == 10
+    assert few.calls == [("sendmsg", [head, body[:4]])]
+
+
 def test_one_sendmsg_takes_128_segments() -> None:
     sock = Recorder(1000)
     buffer = Buffer()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evkit.errors import LocalProtocolError
-from evkit.http.fields import LINES, STATUS_LINES, LineCache, encode_line, reason
+from evkit.http.fields import LINES, STATUS_LINES, LineCache, as_pairs, check_pair, encode_line, reason
 
 # RFC 9110 §5.6.2, written anew.
 TOKEN = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -125,6 +125,26 @@ def test_a_bad_pair_is_refused_each_time() -> None:
         with pytest.raises(LocalProtocolError):
             cache["X", "a\r\nb"]
     assert not cache
+
+
+@pytest.mark.parametrize("pair", ["ab", ["X", "1"], ("X",), ("X", "1", "2"), None])
+def test_what_is_no_pair_is_told(pair: object) -> None:
+    with pytest.raises(TypeError, match="headers are pairs"):
+        check_pair(pair)
+
+
+@pytest.mark.parametrize("pair", ["ab", ("X",), ("X", "1", "2"), None])
+def test_the_cache_takes_pairs_only(pair: tuple[str, str]) -> None:
+    with pytest.raises(TypeError, match="headers are pairs"):
+        LineCache()[pair]
+
+
+def test_fields_are_pairs_that_can_be_read_twice() -> None:
+    pairs = [("X", "1"), ("X", "2")]
+    assert as_pairs(pairs) is pairs
+    assert as_pairs(tuple(pairs)) == tuple(pairs)
+    assert as_pairs(iter(pairs)) == pairs
+    assert as_pairs({"X": "1", "Y": "2"}) == [("X", "1"), ("Y", "2")]
 
 
 def test_the_cache_gives_the_same_line_again_and_stays_small() -> None:

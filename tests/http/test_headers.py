@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evkit.http.headers import Headers
+from evkit.http.headers import Headers, finder
 
 NAMES = st.sampled_from(["Accept", "ACCEPT", "accept", "Host", "x-a", "X-A"])
 VALUES = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=5)
@@ -94,3 +94,20 @@ def test_lines_and_pairs_say_the_same(
             assert headers.get_all(wanted) == model
             assert headers.get(wanted, "none") == (model[0] if model else "none")
             assert (wanted in headers) == bool(model)
+
+
+TOKENS = st.text("abcXYZ019-_.", min_size=1, max_size=4)
+
+
+@given(
+    st.lists(st.tuples(TOKENS, TOKENS), max_size=5), st.lists(TOKENS, min_size=1, max_size=3), st.booleans()
+)
+def test_several_names_are_looked_for_at_once(
+    pairs: list[tuple[str, str]], names: list[str], looked: bool
+) -> None:
+    raw = "".join(f"{name}: {value}\r\n" for name, value in pairs).encode()
+    headers = Headers.from_raw(raw)
+    if looked:
+        assert list(headers) == pairs
+    lower = {name.lower() for name in names}
+    assert headers.mention(finder(names)) == any(name.lower() in lower for name, _ in pairs)

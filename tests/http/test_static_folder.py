@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -198,10 +199,44 @@ def test_a_link_that_comes_during_the_request_is_no_way_out(
     assert (root / swapped).is_symlink()
 
 
+@pytest.mark.usefixtures("open_descriptors")
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("f", True),
+        ("a/f", True),
+        ("a/b/f", True),
+        ("x", False),
+        ("a/x", False),
+        ("x/f", False),
+        ("f/f", False),
+        ("to_f", False),
+        ("to_a/f", False),
+        ("a/to_b/f", False),
+    ],
+)
+def test_whether_a_file_is_still_there_without_a_link_on_the_way(root: Path, path: str, there: bool) -> None:
+    (root / "to_f").symlink_to("f")
+    (root / "to_a").symlink_to("a")
+    (root / "a" / "to_b").symlink_to("b")
+    info = os.stat(root / path if there or "to" in path else root / "f")
+    assert Folder(root).has([os.fsencode(name) for name in path.split("/")], info) is there
+
+
+@pytest.mark.parametrize("field", ["st_ctime_ns", "st_mtime_ns", "st_size", "st_ino", "st_dev"])
+def test_whether_it_is_the_same_file_and_unchanged(root: Path, field: str) -> None:
+    info = os.stat(root / "f")
+    known = {name: getattr(info, name) for name in dir(info) if name.startswith("st_")}
+    other = {**known, field: known[field] + 1}
+    assert Folder(root).has([b"f"], SimpleNamespace(**known))  # type: ignore[arg-type]  # as a status is
+    assert not Folder(root).has([b"f"], SimpleNamespace(**other))  # type: ignore[arg-type]  # likewise
+
+
 @pytest.mark.parametrize("missing", ["nothing", "root/f"])
 def test_there_must_be_a_folder(root: Path, missing: str) -> None:
-    with pytest.raises(OSError, match=r"nothing|root/f"):
-        Folder(root.parent / missing)
+    for path in (root.parent / missing, os.fsencode(root.parent / missing)):
+        with pytest.raises(OSError, match=f": '{root.parent / missing}'$"):
+            Folder(path)
 
 
 def test_repr(root: Path) -> None:

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from evkit.core import EVLOOP_ONCE, EventBase
 from evkit.errors import LocalProtocolError
-from evkit.http.static import StaticFiles, listing, sending
+from evkit.http.static import StaticFiles, files, listing
 from evkit.http.static.folder import Folder
+from evkit.http.static.representation import Representation, Representations
 from static_site import Answer, Conversation, Site
 
 DATA = bytes(range(256)) * 4
@@ -54,9 +55,11 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def site(root: Path) -> Iterator[Site]:
-    """That site, served."""
+@pytest.fixture(params=["changing", "quiet"])
+def site(root: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """That site, served: its files as they are, written this second, and as if they were old enough to be kept."""
+    if request.param == "quiet":
+        monkeypatch.setattr(files, "_QUIET", -60.0)
     with EventBase() as base:
         site = Site(base, root)
         yield site
@@ -121,6 +124,22 @@ def test_the_tag_follows_the_file(site: Site, root: Path) -> None:
     os.utime(root / "new", (EXAMPLE, EXAMPLE))
     os.replace(root / "new", root / "data.bin")  # same size, same time
     assert site.ask("/data.bin")["ETag"] != before
+
+
+def test_what_is_kept_is_described_once(
+    site: Site, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, described = Representations.get, []
+
+    def noting(*args: Any, **options: Any) -> Representation:
+        described.append(args[1])
+        return real(*args, **options)
+
+    monkeypatch.setattr(Representations, "get", noting)
+    monkeypatch.setattr(files, "_MOMENT", 60.0)
+    answers = [site.ask("/data.bin") for _ in range(3)]
+    assert len({answer["ETag"] for answer in answers}) == 1
+    assert len(described) == (1 if request.node.callspec.params["site"] == "quiet" else 3)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "BREW"])
@@ -297,11 +316,31 @@ def test_a_prefix(make_site: Any) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"prefix": "static"}, {"prefix": "/a/../b"}, {"prefix": "//a"}, {"index": ["a/b"]}, {"index": [".."]}],
+    [
+        {"prefix": "static"},
+        {"prefix": "/a/../b"},
+        {"prefix": "//a"},
+        {"index": ["a/b"]},
+        {"index": [".."]},
+        {"index": ["a\0"]},
+    ],
 )
 def test_misuse(root: Path, options: Any) -> None:
     with pytest.raises(ValueError, match="expected"):
         StaticFiles(root, **options)
+
+
+def test_one_name_is_no_list_of_names(root: Path) -> None:
+    with pytest.raises(TypeError, match=r"\('index.html',\)"):
+        StaticFiles(root, index="index.html")
+
+
+def test_folder_that_can_not_be_had(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name, error in (("missing", FileNotFoundError), ("file", NotADirectoryError)):
+        with pytest.raises(error) as caught:
+            StaticFiles(os.fsencode(tmp_path / name))
+        assert str(caught.value).endswith(f": '{tmp_path / name}'")
 
 
 # Conditions
@@ -450,7 +489,7 @@ def test_a_file_that_shrinks_before_it_is_read(
         return info
 
     real = os.fstat
-    monkeypatch.setattr(sending, "_IN_MEMORY", in_memory)
+    monkeypatch.setattr(files, "SMALL", in_memory)
     monkeypatch.setattr(os, "fstat", truncating)
     assert site.ask("/data.bin", **fields).status == 503
 

@@ -17,6 +17,7 @@ from evkit.http.static.names import split_path
         ("/a.txt", [b"a.txt"], False),
         ("/a/", [b"a"], True),
         ("/a/b.c/d", [b"a", b"b.c", b"d"], False),
+        ("/a-b/_c/d.e_f", [b"a-b", b"_c", b"d.e_f"], False),
         ("/a%20b", [b"a b"], False),
         ("/%C3%A9%FF", [b"\xc3\xa9\xff"], False),
         ("/%2541", [b"%41"], False),  # decoded once
@@ -24,6 +25,8 @@ from evkit.http.static.names import split_path
         ("/a..", [b"a.."], False),
         ("/a/..;/b", None, False),  # a hidden name, though no climb
         ("/..;", None, False),
+        ("/a/.b/c", None, False),
+        ("/a/\n", [b"a", b"\n"], False),
         ("/a\\..\\b", [b"a\\..\\b"], False),
         ("/%zz", [b"%zz"], False),
         ("/C:/x", [b"C:", b"x"], False),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from evkit.core import EventBase
+from evkit.http.static import files
 from static_site import Answer, Site
 
 STYLE = b"body { color: red }\n" * 50
@@ -39,9 +40,11 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def site(root: Path) -> Iterator[Site]:
-    """That site, served."""
+@pytest.fixture(params=["changing", "quiet"])
+def site(root: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """That site, served: its files as they are, written this second, and as if they were old enough to be kept."""
+    if request.param == "quiet":
+        monkeypatch.setattr(files, "_QUIET", -60.0)
     with EventBase() as base:
         site = Site(base, root, precompressed=True, cache_control="max-age=60")
         yield site
@@ -236,3 +239,12 @@ def test_a_range_that_is_not_there(site: Site) -> None:
     answer = site.ask("/style.css", accept_encoding="gzip", range="bytes=900-")
     assert (answer.status, answer["Content-Range"]) == (416, f"bytes */{len(CODED['.gz'])}")
     assert answer["Content-Encoding"] is None
+
+
+def test_a_file_is_described_by_how_it_was_asked_for(site: Site) -> None:
+    """As what another file has in a coding, and by its own name, in both orders."""
+    for path, accepted in (("/style.css", "gzip"), ("/style.css.gz", ""), ("/style.css", "gzip")):
+        answer = site.ask(path, accept_encoding=accepted)
+        assert answer.body == CODED[".gz"]
+        said = (answer["Content-Type"], answer["Content-Encoding"])
+        assert said == (("text/css; charset=utf-8", "gzip") if accepted else ("application/gzip", None))

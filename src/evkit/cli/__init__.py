@@ -11,7 +11,7 @@ import sys
 from argparse import Namespace, _SubParsersAction
 from collections.abc import Sequence
 from importlib import import_module
-from signal import SIGINT
+from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 from typing import Final
 
 from evkit import __version__
@@ -33,21 +33,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: The arguments without the program's name; ``None``: the process's own.
+        argv: The arguments without the program's name; ``None``: the process's own, which is at its end then: Ctrl-C
+            kills it from here on, as Python would write a traceback.
 
     Returns:
         The exit status: 0 for success, 1 for a failure, 2 for wrong usage, and 128 plus the signal's number for what
         a signal has cut off (130 for Ctrl-C).
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        status = _main(argv)
-    except BrokenPipeError:  # by print; who read it has had enough
-        status = FAILED
+        status = _main(sys.argv[1:] if argv is None else list(argv), to_the_end=argv is None)
+    except KeyboardInterrupt:  # which may come while a command is still being imported
+        status = 128 + SIGINT
     return status if flush_output() else FAILED
 
 
-def _main(argv: list[str]) -> int:
+def _main(argv: list[str], *, to_the_end: bool) -> int:
+    try:
+        return _obey(argv)
+    except BrokenPipeError:  # by print; who read it has had enough
+        return FAILED
+    finally:
+        if to_the_end and getsignal(SIGINT) is default_int_handler:
+            signal(SIGINT, SIG_DFL)
+
+
+def _obey(argv: list[str]) -> int:
     parser = _make_parser(argv)
     try:
         arguments = _parse(parser, argv)
@@ -58,17 +68,17 @@ def _main(argv: list[str]) -> int:
     except Failure as failure:
         say(f"{arguments.parser.prog}: error: {failure}")
         return failure.status
-    except KeyboardInterrupt:
-        return 128 + SIGINT
     return status
 
 
 def _make_parser(argv: list[str]) -> Parser:
     parser = Parser(
-        prog="evkit", description="libevent's design in Python: an event loop, and HTTP on top of it."
+        prog="evkit",
+        description="libevent's design in Python: an event loop, and HTTP on top of it.",
+        epilog="evkit COMMAND --help tells the options of one.",
     )
     parser.add_argument("--version", action="version", version=f"evkit {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     completing = _COMPLETING in os.environ
     for name, summary in _COMMANDS.items():
         _add_command(commands, name, summary, fill=completing or name in argv)

@@ -7,7 +7,7 @@ import signal
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from evkit import Event, EventBase
 from evkit.cli.errors import USAGE, Failure
@@ -16,6 +16,9 @@ from evkit.http import Proxies
 
 if TYPE_CHECKING:
     from evkit.http import Certificates
+
+
+_PROXY_FIELDS: Final = "x-forwarded"
 
 
 class Entrance:
@@ -69,8 +72,7 @@ def add_options(parser: ArgumentParser) -> None:
     group.add_argument(
         "--proxy-fields",
         choices=("x-forwarded", "forwarded"),
-        default="x-forwarded",
-        help="which fields it sets or removes (default: %(default)s)",
+        help=f"which fields it sets or removes (default: {_PROXY_FIELDS})",
     )
     group.add_argument(
         "--proxy-protocol",
@@ -79,18 +81,36 @@ def add_options(parser: ArgumentParser) -> None:
     )
 
 
+def check(arguments: Namespace) -> None:
+    """Refuse options that don't go together.
+
+    Raises:
+        Failure: These don't.
+    """
+    certs, keys = arguments.tls_cert or [], arguments.tls_key or []
+    if not certs and (keys or arguments.tls_client_ca or arguments.tls_require_client):
+        raise Failure("the options of HTTPS need --tls-cert FILE", status=USAGE)
+    if keys and len(keys) != len(certs):
+        raise Failure(
+            f"--tls-key was given {len(keys)} times and --tls-cert {len(certs)} times; give one for each, or none",
+            status=USAGE,
+        )
+    if arguments.trust_proxy is None and (arguments.proxy_protocol or arguments.proxy_fields):
+        option = "--proxy-protocol" if arguments.proxy_protocol else "--proxy-fields"
+        raise Failure(f"{option} needs --trust-proxy ADDRESS: whom to believe", status=USAGE)
+    proxies(arguments)
+
+
 def proxies(arguments: Namespace) -> Proxies | None:
     """Return whom to believe; ``None``: nobody.
 
     Raises:
-        Failure: What was given is no address or network, or it is missing.
+        Failure: What was given is no address or network.
     """
     if arguments.trust_proxy is None:
-        if arguments.proxy_protocol:
-            raise Failure("--proxy-protocol needs --trust-proxy ADDRESS: whom to believe", status=USAGE)
         return None
     try:
-        return Proxies(arguments.trust_proxy, fields=arguments.proxy_fields)
+        return Proxies(arguments.trust_proxy, fields=arguments.proxy_fields or _PROXY_FIELDS)
     except ValueError as error:
         raise Failure(f"--trust-proxy: {one_line(error)}", status=USAGE) from error
 
@@ -105,7 +125,7 @@ def opened(base: EventBase, arguments: Namespace, *, rotates: bool) -> Iterator[
         rotates: Whether SIGHUP has them read anew.
 
     Raises:
-        Failure: They can't be had, or options don't go together.
+        Failure: They can't be had.
     """
     certificates = _certificates(arguments)
     entrance = Entrance(certificates, proxy_protocol=arguments.proxy_protocol)
@@ -128,16 +148,9 @@ def opened(base: EventBase, arguments: Namespace, *, rotates: bool) -> Iterator[
 
 
 def _certificates(arguments: Namespace) -> "Certificates | None":
-    certs, keys = arguments.tls_cert or [], arguments.tls_key or []
+    certs, keys = arguments.tls_cert, arguments.tls_key
     if not certs:
-        if keys or arguments.tls_client_ca or arguments.tls_require_client:
-            raise Failure("the options of HTTPS need --tls-cert FILE", status=USAGE)
         return None
-    if keys and len(keys) != len(certs):
-        raise Failure(
-            f"--tls-key was given {len(keys)} times and --tls-cert {len(certs)} times; give one for each, or none",
-            status=USAGE,
-        )
     from evkit.http import Certificates  # which imports ssl
 
     pairs = list(zip(certs, keys or [None] * len(certs), strict=True))

@@ -7,19 +7,25 @@ import resource
 import socket
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ENOENT, ENOTDIR
 from typing import Final, cast
 
 from evkit.cli.entrance import Entrance
 from evkit.cli.errors import Failure
+from evkit.cli.inheriting import Place
 from evkit.cli.terminal import one_line
-from evkit.cli.values import Bind
-from evkit.core.net import Address, bound_socket, format_address, passive_addresses
+from evkit.cli.values import Address
+from evkit.core.listener import DEFAULT_BACKLOG
+from evkit.core.net import Address as SocketAddress
+from evkit.core.net import bound_socket, format_address, passive_addresses
 from evkit.core.unix_socket import remove_if_abandoned
 from evkit.http import Server
 
 _FIRST_FREE_PORT: Final = 1024
 _LAST_PORT: Final = 65535
+_TRIES: Final = 8
+"""Ports of the system's choice that are tried where all addresses of a host are to have the same."""
 _SELECT_FILES: Final = 1024
 """Descriptors that ``select`` can wait for. Running out of them makes a listener pause; one above is an error."""
 _BALANCES: Final = sys.platform == "linux"
@@ -27,13 +33,13 @@ _BALANCES: Final = sys.platform == "linux"
 
 
 def listen(
-    server: Server, binds: Iterable[Bind], entrance: Entrance | None = None, *, mode: int | None = None
+    server: Server, places: Iterable[Place], entrance: Entrance | None = None, *, mode: int | None = None
 ) -> None:
-    """Listen on all of ``binds``.
+    """Listen on all of ``places``.
 
     Args:
-        server: The server.
-        binds: Where.
+        server: The server, which owns their sockets from now on.
+        places: Where.
         entrance: How clients come in; ``None``: plainly.
         mode: Permissions of unix sockets.
 
@@ -41,28 +47,57 @@ def listen(
         Failure: One of them can't be had.
     """
     way = entrance or Entrance()
-    for bind in binds:
-        try:
-            if isinstance(bind, str):
-                server.bind_unix(bind, mode=mode, tls=way.tls, proxy_protocol=way.proxy_protocol)
-            else:
-                server.bind(*bind, tls=way.tls, proxy_protocol=way.proxy_protocol)
-        except (OSError, ValueError) as error:  # ValueError: a name that can't be one, such as "a..b"
-            raise Failure(explain(bind, error)) from error
+    for place in places:
+        if isinstance(place, socket.socket):
+            accept(server, place, way)
+        else:
+            _bind(server, place, way, mode)
+
+
+def _bind(server: Server, address: Address, entrance: Entrance, mode: int | None) -> None:
+    tls, proxied = entrance.tls, entrance.proxy_protocol
+    try:
+        if isinstance(address, str):
+            server.bind_unix(address, mode=mode, tls=tls, proxy_protocol=proxied)
+        else:
+            server.bind(*address, tls=tls, proxy_protocol=proxied)
+    except (OSError, ValueError) as error:  # ValueError: a name that can't be one, such as "a..b"
+        raise Failure(explain(address, error)) from error
+
+
+def accept(server: Server, sock: socket.socket, entrance: Entrance) -> None:
+    """Accept connections on a bound socket. One that listens already is others', too, and its file is theirs.
+
+    Args:
+        server: The server, which owns the socket from now on.
+        sock: The socket.
+        entrance: How clients come in.
+
+    Raises:
+        Failure: The system does not let it listen. Two servers may bind a port as long as neither does; then the
+            other one was first.
+    """
+    where = format_address(sock.getsockname())
+    listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    backlog = None if listens else DEFAULT_BACKLOG
+    try:
+        server.accept(sock, backlog=backlog, tls=entrance.tls, proxy_protocol=entrance.proxy_protocol)
+    except OSError as error:
+        raise Failure(f"can't listen on {where}: {one_line(_reason(error))}") from error
 
 
 class SharedSockets:
     """Bound sockets for several processes, each a set of its own as far as that can be had.
 
-    The system hands the connections of a TCP port evenly to the sockets that are bound to it. A unix socket, and any
-    socket of a system that does not do so, is one for all of them; who comes first gets the connection. None of them
-    listens before a server does so.
+    The system hands the connections of a TCP port evenly to the sockets that are bound to it. A unix socket, one that
+    was inherited, and any socket of a system that does not do so, is one for all of them; who comes first gets the
+    connection. No TCP port that is bound here listens before a server does so.
 
     A connection that waits in a socket is lost with the last copy of it. So the sockets are kept open here while
     processes come and go.
 
     Args:
-        binds: Where.
+        places: Where; their sockets are owned from now on.
         count: Processes.
         mode: Permissions of unix sockets.
 
@@ -75,15 +110,15 @@ class SharedSockets:
 
     __slots__ = ("_mode", "_owned", "_paths", "_sets", "addresses")
 
-    def __init__(self, binds: Iterable[Bind], count: int, *, mode: int | None = None) -> None:
+    def __init__(self, places: Iterable[Place], count: int, *, mode: int | None = None) -> None:
         self._mode = mode
         self._sets: list[list[socket.socket]] = [[] for _ in range(count)]
         self._owned: list[socket.socket] = []
         self._paths: list[str] = []  # of unix sockets
         self.addresses: list[str] = []
         try:
-            for bind in binds:
-                self._add(bind)
+            for place in places:
+                self._add(place)
         except BaseException:
             self.close()
             raise
@@ -110,40 +145,25 @@ class SharedSockets:
         for path in self._paths:
             remove_if_abandoned(path)
 
-    def _add(self, bind: Bind) -> None:
+    def _add(self, place: Place) -> None:
+        if isinstance(place, socket.socket):
+            self._share(place)
+            return
         try:
-            if isinstance(bind, str):
-                self._share(bound_socket(bind, mode=self._mode))
-                self._paths.append(bind)
+            if isinstance(place, str):
+                self._share(bound_socket(place, mode=self._mode))
+                self._paths.append(place)
             else:
-                self._bind_host(*bind)
+                for sock in _bound_host(*place):
+                    self._share(sock, balanced=_BALANCES)
         except (OSError, ValueError) as error:
-            raise Failure(explain(bind, error)) from error
+            raise Failure(explain(place, error)) from error
 
-    def _bind_host(self, host: str, port: int) -> None:
-        """Bind as `evkit.http.Server.bind` does."""
-        missing: OSError | None = None
-        bound = len(self._owned)
-        for address in passive_addresses(host, port):
-            address = cast(tuple[str, int], (address[0], port, *address[2:]))
-            try:
-                sock = bound_socket(address, ipv6_only=True)
-            except OSError as error:
-                if error.errno not in (EAFNOSUPPORT, EADDRNOTAVAIL):
-                    raise
-                missing = error
-            else:
-                port = sock.getsockname()[1]
-                self._share(sock)
-        if len(self._owned) == bound:
-            raise missing or OSError(f"{host!r} has no addresses")
-
-    def _share(self, first: socket.socket) -> None:
-        """Give each process a socket for the address of ``first``, or this one."""
+    def _share(self, first: socket.socket, *, balanced: bool = False) -> None:
+        """Give each process ``first``, or a socket of its own for the same address if that is to be balanced."""
         self._owned.append(first)
-        name: Address = first.getsockname()
+        name: SocketAddress = first.getsockname()
         self.addresses.append(format_address(name))
-        balanced = _BALANCES and first.family != socket.AF_UNIX
         if balanced:
             # Not before it was bound: the port of somebody else who shares his is in use all the same.
             first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, True)
@@ -156,12 +176,48 @@ class SharedSockets:
             sockets.append(sock)
 
 
-def explain(bind: Bind, error: OSError | ValueError) -> str:
-    """Say in one line why ``bind`` can't be listened on, and what to do."""
-    if isinstance(bind, str):
-        return _explain_unix(bind, error)
-    host, port = bind
-    where = format_address(bind)
+def _bound_host(host: str, port: int) -> list[socket.socket]:
+    """Bind all addresses of a host, or none, as `evkit.http.Server.bind` does; the socket of each does not listen."""
+    addresses = passive_addresses(host, port)
+    if not addresses:
+        raise OSError(f"{host!r} has no addresses")
+    for _ in range(0 if port else _TRIES - 1):
+        try:
+            return _bind_all(addresses, port)
+        except OSError as error:
+            # Of a port that the system has chosen for one address, another address may be in use.
+            if error.errno != EADDRINUSE:
+                raise
+    return _bind_all(addresses, port)
+
+
+def _bind_all(addresses: Iterable[SocketAddress], port: int) -> list[socket.socket]:
+    """Bind each that is this machine's; an error where none is."""
+    missing: OSError | None = None
+    with ExitStack() as undo:
+        bound: list[socket.socket] = []
+        for address in addresses:
+            try:
+                sock = bound_socket(cast(SocketAddress, (address[0], port, *address[2:])), ipv6_only=True)
+            except OSError as error:
+                if error.errno not in (EAFNOSUPPORT, EADDRNOTAVAIL):
+                    raise
+                missing = error  # a machine without IPv6 still has a localhost
+            else:
+                bound.append(undo.enter_context(sock))
+                port = sock.getsockname()[1]  # where any would do, the first one's serves all
+        if missing is not None and not bound:
+            raise missing
+        undo.pop_all()
+    return bound
+
+
+def explain(address: Address, error: OSError | ValueError) -> str:
+    """Say in one line why ``address`` can't be listened on, and what to do."""
+    if isinstance(address, str):
+        return _explain_unix(address, error)
+    host, port = address
+    where = format_address(address)
 
     def other(port: int) -> str:
         return f"--bind {format_address((host, port))}"

@@ -1,6 +1,6 @@
-"""The options of ``evkit serve``, and what they make: limits, time-outs, the choice of a backend.
+"""The options of ``evkit serve``, whether they go together, and what they make: a crew, the choice of a backend.
 
-Defaults are the library's own, read from its classes, so that the two can't differ. Knows nothing of what is done
+Those of a room of their own are added by `evkit.cli.entrance` and `evkit.cli.limits`. Knows nothing of what is done
 with them.
 """
 
@@ -9,73 +9,56 @@ from inspect import signature
 from typing import Final
 
 from evkit import BASE_IGNORE_ENV, EventConfig, supported_methods
-from evkit.cli import entrance
+from evkit.cli import access_log, entrance, limits
 from evkit.cli.access_log import DEFAULT_FORMAT, STDOUT, log_format
 from evkit.cli.crew import AUTO, Crew, make_crew, requests, requests_from_zero, worker_count
-from evkit.cli.values import (
-    NONE,
-    bind,
-    mode,
-    seconds,
-    seconds_from_zero,
-    show_seconds,
-    show_size,
-    size,
-    size_or_none,
-)
-from evkit.http import Limits, Server, Timeouts, engines
+from evkit.cli.errors import USAGE, Failure
+from evkit.cli.target import is_folder
+from evkit.cli.values import bind, cache_control, mode, seconds
+from evkit.http import Server, engines
 from evkit.http.log.format import PRESETS
 
 DEFAULT_BIND: Final = ("127.0.0.1", 8080)
 """This machine alone: a folder is not shown to the network unless somebody says so."""
 
-_LIMITS: Final = {
-    "target": "bytes of a request's target; more is 414",
-    "head": "bytes of a request's head; more is 431",
-    "fields": "header fields; more is 431",
-}
-_SERVER_LIMITS: Final = {
-    "body": f"bytes of a request's body, or {NONE}; more is 413",
-    "connections": f"clients at once, of each worker, or {NONE}; one more is told 503",
-    "connections-per-address": f"clients at once from one address, or {NONE}; one more is told 503",
-    "requests": f"requests on one connection, or {NONE}; the reply to the last ends it",
-}
-_METAVARS: Final = dict.fromkeys(("fields", "connections", "connections-per-address", "requests"), "NUMBER")
-_TIMEOUTS: Final = {
-    "first_byte": "from the connection to the first byte",
-    "header": "from the first byte of a head to its end; then 408",
-    "body": "without a byte of a body that is due; then 408",
-    "body_rate": "not seconds, but bytes that buy a body one second more; what comes slower gets 408",
-    "write": "without the client taking a byte of the reply",
-    "keep_alive": "between two requests; 0 closes after each reply",
-    "handshake": "from the connection to the end of its TLS handshake or PROXY header",
-    "life": "from the connection to its last request",
-    "linger": "for the client to end, too, after the last reply",
-}
-_FROM_ZERO: Final = frozenset({"keep_alive", "linger"})
-_SERVER_DEFAULTS: Final = {name: option.default for name, option in signature(Server).parameters.items()}
-_DEFAULT_GRACE: Final = signature(Server.stop).parameters["grace"].default
-
+_OF_A_FOLDER: Final = ("no_listing", "hidden", "precompressed", "cache_control")
+_DEFAULT_ENGINE: Final = signature(Server).parameters["engine"].default
+"""Read from the library, so that the two can't differ."""
+SYNOPSIS: Final = "%(prog)s [OPTION ...] [DIRECTORY | MODULE:ATTRIBUTE]"
+"""Without the options: they are listed below, and there are too many of them to be seen at once."""
 EPILOG: Final = """\
-Sizes take K, M and G, in units of 1,024. MODULE is looked for in the current folder first; ATTRIBUTE is a callable
-that takes a request (evkit.http.Request) and answers it.
+examples:
+  evkit serve                            the current folder, for this machine
+  evkit serve --bind :8080 public        a folder, for the whole network
+  evkit serve app:handler                the callable "handler" of app.py
+  evkit serve --workers auto --bind unix:/run/app.sock app:handler
 
-Ctrl-C and SIGTERM stop gracefully: replies under way are finished, within --timeout-grace, and the exit status is 0.
-A second signal stops at once; the status is 130 after Ctrl-C and 143 after SIGTERM then. It is 1 if something can't
-be served and 2 for a wrong option.
+Sizes take K, M and G, in units of 1,024. MODULE is looked for in the current
+folder first; ATTRIBUTE is a callable that takes a request
+(evkit.http.Request) and answers it.
 
-With --workers a dead worker is replaced, and SIGHUP replaces all of them, one after the other, so that changed code is
-served without a request lost. If it can't be, the old workers go on. A new evkit or other options need a restart."""
+--bind systemd listens on the sockets of a systemd socket unit, systemd:NAME
+on those of FileDescriptorName=NAME, and fd://3 on any listening socket that
+the process was started with.
+
+Ctrl-C and SIGTERM stop gracefully: replies under way are finished, within
+--timeout-grace, and the exit status is 0. A second signal stops at once; the
+status is 130 after Ctrl-C and 143 after SIGTERM then. It is 1 if something
+can't be served and 2 for a wrong option.
+
+With --workers a dead worker is replaced, and SIGHUP replaces all of them, one
+after the other, so that changed code is served without a request lost. If it
+can't be, the old workers go on. A new evkit or other options need a restart."""
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Tell ``parser`` all options of ``evkit serve``."""
+    parser.usage = SYNOPSIS
     parser.epilog = EPILOG
     _add_what(parser)
     entrance.add_options(parser)
     _add_workers(parser)
-    _add_limits(parser)
-    _add_timeouts(parser)
+    limits.add_options(parser)
     _add_log(parser)
 
 
@@ -91,16 +74,25 @@ def _add_what(parser: ArgumentParser) -> None:
         "--bind",
         action="append",
         type=bind,
-        metavar="HOST:PORT | unix:PATH",
-        help="where to listen; port 0 is any free one; may be given more than once "
+        metavar="HOST:PORT | unix:PATH | systemd",
+        help="where to listen; :PORT is all addresses, and port 0 any free one; may be given more than once "
         f"(default: {DEFAULT_BIND[0]}:{DEFAULT_BIND[1]})",
     )
     group.add_argument("--no-listing", action="store_true", help="don't list folders that have no index.html")
-    group.add_argument("--hidden", action="store_true", help="serve files whose names begin with a dot, too")
+    group.add_argument(
+        "--hidden", action="store_true", help="of a folder: serve names that begin with a dot, too"
+    )
     group.add_argument(
         "--precompressed",
         action="store_true",
         help="of a folder: send FILE.br, FILE.zst or FILE.gz in place of FILE, where accepted",
+    )
+    group.add_argument(
+        "--cache-control",
+        type=cache_control,
+        metavar="DIRECTIVES",
+        help="of a folder: how long browsers may keep a file, such as no-cache or max-age=3600 "
+        "(default: not said; they go by its age)",
     )
     group.add_argument("--gzip", action="store_true", help="compress replies where it pays")
     group.add_argument(
@@ -112,7 +104,7 @@ def _add_what(parser: ArgumentParser) -> None:
     group.add_argument(
         "--engine",
         choices=list(engines),
-        default=_SERVER_DEFAULTS["engine"],
+        default=_DEFAULT_ENGINE,
         help="what parses requests (default: %(default)s)",
     )
     group.add_argument(
@@ -148,50 +140,6 @@ def _add_workers(parser: ArgumentParser) -> None:
     )
 
 
-def _add_limits(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("limits")
-    defaults = Limits()
-    for name, text in _LIMITS.items():
-        default = getattr(defaults, f"max_{name}")
-        group.add_argument(
-            f"--limit-{name}",
-            type=size,
-            default=default,
-            metavar=_METAVARS.get(name, "SIZE"),
-            help=f"{text} (default: {show_size(default)})",
-        )
-    for name, text in _SERVER_LIMITS.items():
-        default = _SERVER_DEFAULTS[f"max_{name.replace('-', '_')}"]
-        group.add_argument(
-            f"--limit-{name}",
-            type=size_or_none,
-            default=default,
-            metavar=_METAVARS.get(name, "SIZE"),
-            help=f"{text} (default: {show_size(default)})",
-        )
-
-
-def _add_timeouts(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group(f"time-outs, in seconds or {NONE}")
-    defaults = Timeouts()
-    for name, text in _TIMEOUTS.items():
-        default = getattr(defaults, name)
-        group.add_argument(
-            f"--timeout-{name.replace('_', '-')}",
-            type=seconds_from_zero if name in _FROM_ZERO else seconds,
-            default=default,
-            metavar="SECONDS",
-            help=f"{text} (default: {show_seconds(default)})",
-        )
-    group.add_argument(
-        "--timeout-grace",
-        type=seconds_from_zero,
-        default=_DEFAULT_GRACE,
-        metavar="SECONDS",
-        help=f"for replies under way when the server is to stop (default: {show_seconds(_DEFAULT_GRACE)})",
-    )
-
-
 def _add_log(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("log")
     group.add_argument(
@@ -214,20 +162,27 @@ def _add_log(parser: ArgumentParser) -> None:
     )
 
 
-def limits(arguments: Namespace) -> Limits:
-    """Return what the options say of heads."""
-    return Limits(**{f"max_{name}": getattr(arguments, f"limit_{name}") for name in _LIMITS})
+def check(arguments: Namespace) -> None:
+    """Refuse options that would not do what they seem to, before anything is done.
+
+    Raises:
+        Failure: These are such.
+    """
+    access_log.check(arguments)
+    entrance.check(arguments)
+    if arguments.max_requests_jitter is not None and arguments.max_requests is None:
+        raise Failure("--max-requests-jitter needs --max-requests", status=USAGE)
+    if arguments.unix_mode is not None and not any(isinstance(bind, str) for bind in arguments.bind or ()):
+        raise Failure("--unix-mode needs --bind unix:PATH", status=USAGE)
+    if arguments.target is not None and not is_folder(arguments.target):
+        _check_callable(arguments)
 
 
-def timeouts(arguments: Namespace) -> Timeouts:
-    """Return what the options say of slow clients."""
-    return Timeouts(**{name: getattr(arguments, f"timeout_{name}") for name in _TIMEOUTS})
-
-
-def grace(arguments: Namespace) -> float | None:
-    """Return the seconds that replies under way may take when the server is to stop; ``None``: as long as they take."""
-    given: float | None = arguments.timeout_grace
-    return given
+def _check_callable(arguments: Namespace) -> None:
+    for name in _OF_A_FOLDER:
+        if getattr(arguments, name):
+            option = f"--{name.replace('_', '-')}"
+            raise Failure(f"{option} is for a folder, and {arguments.target} is a callable", status=USAGE)
 
 
 def crew(arguments: Namespace) -> Crew | None:

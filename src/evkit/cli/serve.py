@@ -8,20 +8,20 @@ Puts together what the options name: a handler, a server, an access log. Why an 
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from evkit import EventBase, EvkitError, __version__
-from evkit.cli import access_log, entrance, options
+from evkit.cli import access_log, entrance, inheriting, limits, options
 from evkit.cli.crew import Crew
 from evkit.cli.entrance import Entrance
 from evkit.cli.errors import Failure
+from evkit.cli.inheriting import Place
 from evkit.cli.listening import SharedSockets, listen, raise_file_limit, url
 from evkit.cli.stopping import Stopper
 from evkit.cli.target import find_folder, find_handler, is_folder
 from evkit.cli.terminal import one_line, say
-from evkit.cli.values import Bind
 from evkit.http import Handler, Server, compressed
 
 if TYPE_CHECKING:
@@ -42,15 +42,15 @@ def run(arguments: Namespace) -> int:
     Raises:
         Failure: Something can't be served, listened on or logged to.
     """
-    access_log.check(arguments)
+    options.check(arguments)
     crew = options.crew(arguments)
     if crew is not None:
         return _run_crew(arguments, crew)
     name = _name(arguments)
-    with _prepared(arguments, rotates=True) as (server, handler, way):
+    with _places(arguments) as places, _prepared(arguments, rotates=True) as (server, handler, way):
         server.set_gencb(handler)
-        listen(server, _binds(arguments), way, mode=arguments.unix_mode)
-        with Stopper(server, options.grace(arguments)) as stopper:
+        listen(server, places, way, mode=arguments.unix_mode)
+        with Stopper(server, limits.grace(arguments)) as stopper:
             _announce(name, way.scheme, [listener.address for listener in server.listeners])
             return stopper.run()
 
@@ -61,9 +61,9 @@ def _run_crew(arguments: Namespace, crew: Crew) -> int:
     from evkit.cli.workers import Supervisor
 
     name = _name(arguments)
-    rules = Supervision(crew.size, grace=options.grace(arguments), max_age=crew.max_age)
-    with _base(arguments) as base:
-        sockets = SharedSockets(_binds(arguments), crew.size, mode=arguments.unix_mode)
+    rules = Supervision(crew.size, grace=limits.grace(arguments), max_age=crew.max_age)
+    with _places(arguments) as places, _base(arguments) as base:
+        sockets = SharedSockets(places, crew.size, mode=arguments.unix_mode)
         scheme = "https" if arguments.tls_cert else "http"
         try:
             announce = partial(_announce, name, scheme, sockets.addresses)
@@ -80,7 +80,7 @@ def _work(arguments: Namespace, crew: Crew, post: "Post") -> int:
     from evkit.cli.worker import Counted, Duty
 
     with post, _prepared(arguments, rotates=False) as (server, handler, way):
-        duty = Duty(server, post, options.grace(arguments), way)
+        duty = Duty(server, post, limits.grace(arguments), way)
         limit = crew.draw_max_requests()
         server.set_gencb(handler if limit is None else Counted(handler, limit, duty.weary))
         return duty.run()
@@ -114,8 +114,8 @@ def _announce(name: str, scheme: str, addresses: Iterable[str]) -> None:
         say(f"evkit {__version__} serving {name} on {url(address, scheme)} (Ctrl-C stops)")
 
 
-def _binds(arguments: Namespace) -> list[Bind]:
-    return arguments.bind or [options.DEFAULT_BIND]
+def _places(arguments: Namespace) -> AbstractContextManager[list[Place]]:
+    return inheriting.places(arguments.bind or [options.DEFAULT_BIND])
 
 
 def _word(arguments: Namespace) -> str:
@@ -150,6 +150,7 @@ def _plain_handler(arguments: Namespace) -> Handler:
             listing=not arguments.no_listing,
             hidden=arguments.hidden,
             precompressed=arguments.precompressed,
+            cache_control=arguments.cache_control,
         )
     except OSError as error:
         raise Failure(f"the folder {word!r} can't be opened: {error.strerror}") from error
@@ -169,8 +170,8 @@ def _server(base: EventBase, arguments: Namespace) -> Server:
         return Server(
             base,
             engine=arguments.engine,
-            limits=options.limits(arguments),
-            timeouts=options.timeouts(arguments),
+            limits=limits.message_limits(arguments),
+            timeouts=limits.timeouts(arguments),
             max_body=arguments.limit_body,
             max_connections=arguments.limit_connections,
             max_connections_per_address=arguments.limit_connections_per_address,

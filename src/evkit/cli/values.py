@@ -5,21 +5,59 @@ A decider: text in, value out, or an error that says what was expected. Knows no
 
 import re
 from argparse import ArgumentTypeError
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
 
 from evkit.core.net import parse_sockaddr_port
 
-Bind = tuple[str, int] | str
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """Sockets that systemd has opened.
+
+    Attributes:
+        name: Of the ones that are meant; ``None``: all that nothing else names.
+    """
+
+    name: str | None
+
+    def __str__(self) -> str:
+        return _SYSTEMD if self.name is None else f"{_SYSTEMD}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A socket that whoever has started the process has opened.
+
+    Attributes:
+        number: Its descriptor's.
+    """
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"{_DESCRIPTOR}{self.number}"
+
+
+Address = tuple[str, int] | str
 """``(host, port)``, where an empty host stands for all addresses, or the path of a unix socket."""
+Bind = Address | Activated | Descriptor
+"""Where to listen."""
 
 NONE: Final = "none"
 """The word for "no limit"."""
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _SIZE: Final = re.compile(r"([0-9]{1,15})([KMG]?)B?", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _MODE: Final = re.compile(r"0?[0-7]{3}")
+_DIRECTIVES: Final = re.compile(r"[!-~]+( [!-~]+)*")
 _UNIX: Final = "unix:"
+_SYSTEMD: Final = "systemd"
+"""As Twisted spells it; gunicorn and hypercorn take what systemd offers without being asked."""
+_DESCRIPTOR: Final = "fd://"
+"""As gunicorn and hypercorn spell it."""
 
 
 def size(text: str) -> int:
@@ -87,8 +125,22 @@ def mode(text: str) -> int:
     return int(text, 8)
 
 
+def cache_control(text: str) -> str:
+    """Read the value of a ``Cache-Control`` field: visible ASCII, with single spaces in it.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    if not _DIRECTIVES.fullmatch(text):
+        raise ArgumentTypeError(f"expected directives such as no-cache or max-age=3600, got {text!r}")
+    return text
+
+
 def bind(text: str) -> Bind:
-    """Read where to listen: ``"127.0.0.1:8080"``, ``"[::1]:8080"``, ``":8080"`` or ``"unix:/run/evkit.sock"``.
+    """Read where to listen.
+
+    ``"127.0.0.1:8080"``, ``"[::1]:8080"``, ``":8080"``, ``"unix:/run/evkit.sock"``, ``"systemd"``, ``"systemd:web"`` or
+    ``"fd://3"``. A host of the name "systemd" has a port, which is a number; a socket's name is none.
 
     Raises:
         ArgumentTypeError: It is none of these.
@@ -96,12 +148,26 @@ def bind(text: str) -> Bind:
     if text.startswith(_UNIX):
         path = text.removeprefix(_UNIX)
         if not path:
-            raise ArgumentTypeError(f"expected the path of a socket after unix:, got {text!r}")
+            raise ArgumentTypeError(f"expected the path of a socket after {_UNIX}, got {text!r}")
         return path
+    if text.startswith(_DESCRIPTOR):
+        return _descriptor(text)
+    scheme, colon, name = text.partition(":")
+    if scheme == _SYSTEMD and not name.isdigit():
+        if colon and not name:
+            raise ArgumentTypeError(f"expected the name of a socket after {_SYSTEMD}:, got {text!r}")
+        return Activated(name or None)
     try:
         return parse_sockaddr_port(text)
     except ValueError as error:
-        raise ArgumentTypeError(f"{error}; or :PORT for all addresses, or unix:PATH") from None
+        raise ArgumentTypeError(f"{error}; or :PORT for all addresses, unix:PATH, or {_SYSTEMD}") from None
+
+
+def _descriptor(text: str) -> Descriptor:
+    number = text.removeprefix(_DESCRIPTOR)
+    if not _NUMBER.fullmatch(number):
+        raise ArgumentTypeError(f"expected the number of a descriptor, as in {_DESCRIPTOR}3, got {text!r}")
+    return Descriptor(int(number))
 
 
 def show_size(number: int | None) -> str:

@@ -8,13 +8,14 @@ of the supervisor. What must reach a worker whatever it is at comes as a signal.
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import invalidate_caches
 from types import FrameType, TracebackType
 from typing import Final, Self
 
 from evkit import EV_PERSIST, EV_READ, Event
 from evkit.cli.entrance import Entrance
+from evkit.cli.listening import accept
 from evkit.cli.stopping import Ending
 from evkit.cli.terminal import say
 from evkit.http import Handler, Request, Server
@@ -28,7 +29,7 @@ STOP_SIGNAL: Final = signal.SIGTERM
 """Finish the replies under way, and go. Coming twice it means no more than once: a service manager sends it to the
 supervisor and to the workers, and the supervisor passes it on."""
 CUT_SIGNAL: Final = signal.SIGQUIT
-"""Go at once."""
+"""Go at once; to a worker that is not at work yet, it is what Ctrl-C is."""
 LONGEST_DRAIN: Final = 5.0
 """Seconds that a client which has nothing to ask for may hold up a worker that has a successor, and half of the grace
 at most: uvicorn keeps no idle client for longer at all."""
@@ -71,20 +72,32 @@ class Post:
 
 def begin() -> None:
     """Make a forked process a worker: all signals mean what they mean for one, and modules are looked for anew."""
-    for number in _FOR_THE_SUPERVISOR:
-        # A function, and not SIG_IGN, which the programs that a handler starts would inherit.
-        signal.signal(number, _leave_to_supervisor)
+    _hear_nothing_of(_FOR_THE_SUPERVISOR)
+    signal.signal(CUT_SIGNAL, signal.default_int_handler)  # it would write its memory to the disk otherwise
     signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
     invalidate_caches()
 
 
-def _leave_to_supervisor(number: int, frame: FrameType | None) -> None:
+def _hear_nothing_of(numbers: Iterable[int]) -> None:
+    """Let signals pass.
+
+    By a function, and not by ``SIG_IGN``, which the programs that a handler starts would inherit; and Python complains
+    of a signal that has come already when another one's handler has it ignored.
+    """
+    for number in numbers:
+        signal.signal(number, _hear_nothing)
+
+
+def _hear_nothing(number: int, frame: FrameType | None) -> None:
     """Do nothing."""
 
 
 def _end() -> None:
-    """Hear no more of what has been obeyed: Python gives up its handlers before the process is at its end."""
-    for number in (STOP_SIGNAL, *_FOR_THE_SUPERVISOR):
+    """Ignore what comes after the end: Python gives up its handlers before the process is at its own.
+
+    Who does not come to it is killed: see `evkit.cli.supervision.LAST_WORDS`.
+    """
+    for number in BLOCKED:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -120,6 +133,9 @@ class Duty:
         post: From the supervisor.
         grace: Seconds that replies under way may take at the end; ``None``: as long as they do.
         entrance: How clients come in; ``None``: plainly.
+
+    Raises:
+        Failure: It can't listen.
     """
 
     __slots__ = ("_channel", "_drain", "_ending", "_orders", "_server")
@@ -129,7 +145,7 @@ class Duty:
     ) -> None:
         way = entrance or Entrance()
         for sock in post.sockets:
-            server.accept(sock, tls=way.tls, proxy_protocol=way.proxy_protocol)
+            accept(server, sock, way)
         self._server = server
         self._channel = post.channel
         self._ending = Ending(server, grace)
@@ -141,17 +157,17 @@ class Duty:
 
     def run(self) -> int:
         """Serve; return the exit status."""
-        signal.signal(STOP_SIGNAL, self._on_stop)
-        signal.signal(CUT_SIGNAL, self._on_cut)
-        self._orders.add()
-        self._tell(READY)
         try:
+            signal.signal(STOP_SIGNAL, self._on_stop)
+            signal.signal(CUT_SIGNAL, self._on_cut)
+            self._orders.add()
+            self._tell(READY)
             self._server.base.dispatch()
         except KeyboardInterrupt:
             return 128 + CUT_SIGNAL
         finally:
-            self._orders.free()
             _end()
+            self._orders.free()
         return 0
 
     def weary(self) -> None:
@@ -181,4 +197,5 @@ class Duty:
         self._ending.begin()
 
     def _on_cut(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
+        _hear_nothing_of(BLOCKED)  # now, as what is raised may come out where nobody has thought of it
         self._ending.cut_short()

@@ -78,6 +78,17 @@ class Headers:
             at = lower.find(start, at)
         return found
 
+    def mention(self, any_of: re.Pattern[bytes]) -> bool:
+        """Return whether one of several fields is there; one look for all of them.
+
+        Args:
+            any_of: What `finder` has made of their names.
+        """
+        pairs = self._made
+        if pairs is None:
+            return any_of.search(self._lowered()) is not None
+        return any(any_of.match(_start_of(name)) for name, _ in pairs)
+
     def __getitem__(self, name: str) -> str:
         value = self.get(name)
         if value is None:
@@ -118,3 +129,8 @@ class Headers:
 def _start_of(name: str) -> bytes:
     """Return what a line of that name begins with; for what can be no name, what no line begins with."""
     return b"\n%b:" % (b"" if ":" in name else name.lower().encode("ascii", "replace"))
+
+
+def finder(names: Iterable[str]) -> re.Pattern[bytes]:
+    """Return what `Headers.mention` finds any of these fields by."""
+    return re.compile(rb"\n(?:%b):" % b"|".join(re.escape(name.lower().encode("ascii")) for name in names))

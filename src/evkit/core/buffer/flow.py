@@ -123,6 +123,14 @@ class Flow(Chain):
         return sent
 
     def _send_chain(self, sock: Sender, limit: int) -> int:
+        segments = self._segments
+        if (
+            len(segments) == 2  # a head and a body, as a rule
+            and type(segments[0]) is type(segments[1]) is bytes
+            and not self._start
+            and self.length <= limit
+        ):
+            return sock.sendmsg(segments)  # type: ignore[arg-type]  # both are bytes
         pieces: list[bytes | memoryview] = []
         for segment, start, stop in self._spans(0, limit):
             if isinstance(segment, FileStretch):

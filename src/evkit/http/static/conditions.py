@@ -9,11 +9,15 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from evkit.http.date import parse_http_date
+from evkit.http.headers import finder
 
 FIELDS: Final = frozenset(
     {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"}
 )
 """The fields, in lower case, that say something here or in `evkit.http.static.ranges`."""
+
+MENTIONED: Final = finder(FIELDS)
+"""Finds any of them."""
 
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*+"'
 _TAGS: Final = re.compile(rf"[ \t,]*+{_TAG}(?:[ \t]*+,[ \t,]*+{_TAG})*+[ \t,]*+")

@@ -7,6 +7,7 @@ knows nothing of HTTP.
 
 import errno
 import os
+import stat
 from typing import Final
 
 _FINAL: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
@@ -32,7 +33,8 @@ class Folder:
 
     def __init__(self, root: str | bytes | os.PathLike[str]) -> None:
         self.path = os.path.abspath(os.fsencode(root))
-        os.close(os.open(self.path, os.O_RDONLY | os.O_DIRECTORY))
+        # By a str, which is what the message of an error is to show.
+        os.close(os.open(os.fsdecode(self.path), os.O_RDONLY | os.O_DIRECTORY))
 
     def __repr__(self) -> str:
         return f"<Folder {os.fsdecode(self.path)}>"
@@ -61,6 +63,41 @@ class Folder:
                 return opened
             names = opened
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+    def has(self, names: list[bytes], info: os.stat_result) -> bool:
+        """Return whether the file that had the status ``info`` stands at ``names``, unchanged, with no link on the way.
+
+        This is to tell whether what `open` gave before is what it would give now; it opens nothing. A link that comes
+        between two of its looks can make it say so of a file that has just been moved outside, but of no other.
+
+        Args:
+            names: As `open` takes them; at least one.
+            info: By ``fstat``.
+        """
+        path = self.path
+        try:
+            for name in names[:-1]:
+                path = b"%b/%b" % (path, name)
+                if not stat.S_ISDIR(os.lstat(path).st_mode):
+                    return False
+            found = os.lstat(b"%b/%b" % (path, names[-1]))
+        except OSError:
+            return False
+        # ctime changes with the content, the owner and the rights; the others are for file systems that have none.
+        return (
+            found.st_ctime_ns == info.st_ctime_ns
+            and found.st_mtime_ns == info.st_mtime_ns
+            and found.st_size == info.st_size
+            and found.st_ino == info.st_ino
+            and found.st_dev == info.st_dev
+        )
+
+    def may_have(self, names: list[bytes]) -> bool:
+        """Return whether there may be something at ``names``: one look, which follows links wherever they lead.
+
+        In a program that runs with the rights of another user (``setuid``), it is a look with the user's own.
+        """
+        return os.access(b"/".join([self.path, *names]), os.F_OK)
 
     def _walk(self, names: list[bytes]) -> int | list[bytes]:
         """Open name by name; at a link, or a ``..`` out of one, return the names to try in place of these."""

@@ -1,6 +1,6 @@
 """`StaticFiles`: answers requests with the files of a folder.
 
-The doer: it opens what a path names, asks the deciders beside it what to say, and sends it. It keeps no descriptor
+The doer: it opens what a path names, asks the deciders beside it what to say, and sends it. No descriptor is kept
 between two requests.
 """
 
@@ -15,12 +15,13 @@ from urllib.parse import quote
 from evkit.http.content_coding import acceptable
 from evkit.http.server.request import Request
 from evkit.http.static import listing as page
-from evkit.http.static.conditions import collect
+from evkit.http.static.conditions import MENTIONED, collect
 from evkit.http.static.content_types import ContentTypes
+from evkit.http.static.files import Content, Files
 from evkit.http.static.folder import Folder
 from evkit.http.static.names import split_path
 from evkit.http.static.representation import NOSNIFF, Representations
-from evkit.http.static.sending import TEXT, answer_asked, send_stretch
+from evkit.http.static.sending import TEXT, answer_asked
 
 _ALLOW: Final = ("Allow", "GET, HEAD, OPTIONS")
 _LISTING: Final = [
@@ -60,7 +61,8 @@ class StaticFiles:
     GET and HEAD, conditional and range requests are understood. Nothing outside the folder is ever sent: symbolic links
     are followed as long as they stay inside, whatever happens to the folder meanwhile. Names that begin with a dot are
     not served, but ``/.well-known/`` is. Reading is not asynchronous: the folder should be on a disk, not across a
-    network.
+    network. Files of up to 64 KiB that have not changed for three seconds stay in memory for one, 8 MiB of them at
+    most; whether they have changed since is looked at for each request.
 
     Args:
         root: The folder. It is looked up by its path for every request, so it may be replaced while the server runs.
@@ -74,13 +76,15 @@ class StaticFiles:
             that is not older, if the client accepts that coding. What is in it is up to who put it there.
 
     Raises:
-        OSError: ``root`` is not there, or no folder.
+        OSError: ``root`` is not there, or no folder, or may not be read.
+        TypeError: ``index`` is one ``str``, where several were meant.
         ValueError: ``prefix`` is no path, ``index`` has one, or ``types`` has something else than ends of names.
 
     Source: RFC 9110 §8.8, §13, §14; libevent leaves files to its users (``sample/http-server.c``).
     """
 
     __slots__ = (
+        "_files",
         "_folder",
         "_hidden",
         "_index",
@@ -104,6 +108,9 @@ class StaticFiles:
         precompressed: bool = False,
     ) -> None:
         self._folder = Folder(root)
+        self._files = Files(self._folder)
+        if isinstance(index, str):
+            raise TypeError(f"expected several names, as ({index!r},), got {index!r}")
         self._index = [_plain_name(name) for name in index]
         self._listing = listing
         self._hidden = hidden
@@ -128,9 +135,9 @@ class StaticFiles:
         names, is_folder = found[0][depth:], found[1]
         try:
             if is_folder:
-                self._answer_folder(request, names)
+                self._answer_folder(request, names, time.time())
             else:
-                self._answer(request, names)
+                self._answer(request, names, time.time())
         except OSError as error:
             status = _STATUS.get(error.errno or 0)
             if status is None or request.status:
@@ -139,24 +146,24 @@ class StaticFiles:
 
     # Which file
 
-    def _answer(self, request: Request, names: list[bytes]) -> None:
+    def _answer(self, request: Request, names: list[bytes], now: float) -> None:
         """Answer for a path without a slash at its end."""
-        fd = self._folder.open(names)
+        content = self._files.open(names, now)
         try:
-            info = os.fstat(fd)
-            if stat.S_ISREG(info.st_mode):
-                self._send_file(request, names, fd, info)
-            elif stat.S_ISDIR(info.st_mode):
+            mode = content.info.st_mode
+            if stat.S_ISREG(mode):
+                self._send_file(request, names, content, now)
+            elif stat.S_ISDIR(mode):
                 _redirect(request, (names or self._prefix)[-1])
             else:
                 request.send_error(404)
         finally:
-            os.close(fd)
+            content.close()
 
-    def _answer_folder(self, request: Request, names: list[bytes]) -> None:
+    def _answer_folder(self, request: Request, names: list[bytes], now: float) -> None:
         """Answer for a path that ends in a slash."""
         for name in self._index:
-            if self._answer_index(request, [*names, name]):
+            if self._answer_index(request, [*names, name], now):
                 return
         fd = self._folder.open(names)
         try:
@@ -167,56 +174,55 @@ class StaticFiles:
         finally:
             os.close(fd)
 
-    def _answer_index(self, request: Request, names: list[bytes]) -> bool:
+    def _answer_index(self, request: Request, names: list[bytes], now: float) -> bool:
         """Answer with an index file, if it is there."""
         try:
-            fd = self._folder.open(names)
+            content = self._files.open(names, now)
         except FileNotFoundError:
             return False
         try:
-            info = os.fstat(fd)
-            if not stat.S_ISREG(info.st_mode):
+            if not stat.S_ISREG(content.info.st_mode):
                 return False
-            self._send_file(request, names, fd, info)
+            self._send_file(request, names, content, now)
         finally:
-            os.close(fd)
+            content.close()
         return True
 
     # What of it
 
-    def _send_file(self, request: Request, names: list[bytes], fd: int, info: os.stat_result) -> None:
-        found = self._find_coded(request, names, info) if self._precompressed else None
+    def _send_file(self, request: Request, names: list[bytes], content: Content, now: float) -> None:
+        found = self._find_coded(request, names, content.info, now) if self._precompressed else None
         if found is None:
-            self._send(request, names[-1], fd, info, "")
+            self._send(request, names[-1], content, "", now)
             return
-        fd, info, coding = found
+        coded, coding = found
         try:
-            self._send(request, names[-1], fd, info, coding)
+            self._send(request, names[-1], coded, coding, now)
         finally:
-            os.close(fd)
+            coded.close()
 
     def _find_coded(
-        self, request: Request, names: list[bytes], info: os.stat_result
-    ) -> tuple[int, os.stat_result, str] | None:
+        self, request: Request, names: list[bytes], info: os.stat_result, now: float
+    ) -> tuple[Content, str] | None:
         """Open the file that the client likes best of those that have the same content as the one at ``names``."""
         *folder, name = names
         for coding in acceptable(request.headers.get_all("accept-encoding"), _CODED):
-            try:
-                fd = self._folder.open([*folder, name + _ENDS[coding]])
-            except OSError:
-                continue  # whatever the reason: the file itself is there
-            found = os.fstat(fd)
-            if stat.S_ISREG(found.st_mode) and found.st_mtime_ns >= info.st_mtime_ns:
-                return fd, found, coding
-            os.close(fd)
+            found = self._files.find([*folder, name + _ENDS[coding]], now)
+            if found is None:
+                continue
+            if stat.S_ISREG(found.info.st_mode) and found.info.st_mtime_ns >= info.st_mtime_ns:
+                return found, coding
+            found.close()
         return None
 
-    def _send(self, request: Request, name: bytes, fd: int, info: os.stat_result, coding: str) -> None:
-        now = time.time()
-        file = self._representations.get(info, self._types.of(name), now, coding=coding)
-        asked = collect(request.headers)
-        if not asked or not answer_asked(request, file, fd, asked, now):
-            send_stretch(request, 200, fd, (0, file.size), file.fields)
+    def _send(self, request: Request, name: bytes, content: Content, coding: str, now: float) -> None:
+        file = content.told.get(coding)
+        if file is None:
+            file = self._representations.get(content.info, self._types.of(name), now, coding=coding)
+            content.told[coding] = file
+        headers = request.headers
+        if not headers.mention(MENTIONED) or not answer_asked(request, file, content, collect(headers), now):
+            request.send_reply(200, content.take((0, file.size)), file.fields)
 
     def _send_listing(self, request: Request, names: list[bytes], fd: int) -> None:
         def stat_link(name: bytes) -> os.stat_result | None:
@@ -240,7 +246,7 @@ class StaticFiles:
 
 
 def _plain_name(name: str) -> bytes:
-    if name in ("", ".", "..") or "/" in name:
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise ValueError(f"expected the name of a file without a path, got {name!r}")
     return os.fsencode(name)
 

@@ -11,8 +11,8 @@ from urllib.parse import unquote_to_bytes
 _WELL_KNOWN: Final = b".well-known"
 """The one dot name that is meant for the public. Source: RFC 8615 §3."""
 _DOT: Final = ord(".")
-_PLAIN: Final = re.compile(r"/[0-9A-Za-z_-][0-9A-Za-z._-]*+")
-"""A file at the top whose name needs no care, as most paths are."""
+_PLAIN: Final = re.compile(r"(?:/[0-9A-Za-z_-][0-9A-Za-z._-]*+)++")
+"""A file whose names need no care, as most paths are."""
 
 
 def split_path(raw: str, *, hidden: bool) -> tuple[list[bytes], bool] | None:
@@ -30,7 +30,7 @@ def split_path(raw: str, *, hidden: bool) -> tuple[list[bytes], bool] | None:
     Source: RFC 3986 §3.3; nginx would merge empty segments.
     """
     if _PLAIN.fullmatch(raw) is not None:
-        return [raw[1:].encode("ascii")], False
+        return raw[1:].encode("ascii").split(b"/"), False
     if raw[:1] != "/":
         return None
     segments = raw[1:].split("/")

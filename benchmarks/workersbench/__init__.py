@@ -1,0 +1,1 @@
+"""The parts of ``bench_workers.py``: `measure` runs a crew and its load, `report` makes the table."""
