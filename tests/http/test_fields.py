@@ -178,3 +178,18 @@ def test_a_status_has_three_digits(status: int) -> None:
 def test_the_reason_of_a_status() -> None:
     assert reason(503) == "Service Unavailable"
     assert reason(599) == "Unknown"
+
+
+@pytest.mark.parametrize("name", ["Authorization", "cookie", "Proxy-Authorization", "SET-COOKIE"])
+def test_secrets_are_not_shown(name: str) -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        encode_line(name, "s3cret\n")
+    assert "s3cret" not in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_what_is_wrong_is_shown_but_not_all_of_it() -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        encode_line("X", "begins\n" + "x" * 1000)
+    assert "begins" in str(caught.value)
+    assert len(str(caught.value)) < 250

@@ -10,11 +10,14 @@ from http import HTTPStatus
 from typing import Final
 
 from evkit.errors import LocalProtocolError
+from evkit.http.errors import quote
 
 # RFC 9110 §5.6.2 and §5.5: a token, a colon, and a value without control characters but HTAB.
 _LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++: ?[\t\x20-\x7e\x80-\xff]*+\r\n")
 _OURS: Final = frozenset({"connection", "content-length", "date", "transfer-encoding"})
 """Fields that the framing of a reply depends on, or that evkit would set by itself."""
+_SECRET: Final = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
+"""Fields whose values have no place in an error, which may be logged."""
 _CACHED: Final = 512
 """Lines to keep encoded: servers say the same few things over and over. Bounded, as values may come from a peer."""
 
@@ -46,8 +49,9 @@ def encode_line(name: str, value: str) -> bytes:
     except UnicodeEncodeError:
         line = b""
     if _LINE.fullmatch(line) is None or ":" in name:
+        came = "a value that is not shown" if name.lower() in _SECRET else quote(value)
         raise LocalProtocolError(
-            f"expected a header field of a token and a value without control characters, got {name!r}: {value!r}"
+            f"expected a header field of a token and a value without control characters, got {quote(name)}: {came}"
         )
     return line
 
