@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check bench bench-core clean
+.PHONY: help run test lint check bench bench-core bench-client bench-websocket bench-workers clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -37,7 +37,11 @@ bench: $(VENV)/.bench  ## measure evkit beside its peers (ARGS="--seconds 3" and
 	$(BIN)/python benchmarks/bench_http.py $(ARGS)
 
 bench-core: $(VENV)/.bench  ## measure the core beside libevent in C, asyncio and uvloop
-	$(BIN)/python benchmarks/bench_core.py $(ARGS)
+bench-client: $(VENV)/.bench  ## measure the HTTP client beside aiohttp and httpx
+bench-websocket: $(VENV)/.bench  ## measure WebSockets beside websockets and picows
+bench-workers: $(VENV)/.bench  ## measure what a second worker brings
+bench-core bench-client bench-websocket bench-workers:
+	$(BIN)/python benchmarks/$(subst -,_,$@).py $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/build benchmarks/results

@@ -17,8 +17,9 @@ from typing import Any, Final
 
 from common.machine import Cores, describe, find_cores, pin_self, raise_descriptor_limit
 from common.programs import PeerMissing
-from httpbench.load import CASES
-from httpbench.peers import BASELINE, PEERS, Peer, Site, make_site
+from httpbench.certificate import make_certificate
+from httpbench.load import BASELINE, CASES, Case
+from httpbench.peers import PEERS, Peer, Site, make_site
 from httpbench.report import Summary, document, format_idle, format_summaries, summarize
 from httpbench.runner import IdleRow, Plan, Row, measure_idle, measure_rows
 
@@ -64,9 +65,22 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def choose_peers(only: Sequence[str] | None) -> list[Peer]:
-    """Take the servers that were asked for; the baseline is always among them, for the ratios."""
-    return [peer for peer in PEERS if not only or peer.name in only or peer.name == BASELINE]
+def choose_cases(names: Sequence[str], site: Site) -> list[Case]:
+    """Take the cases that were asked for, but those over TLS where no certificate can be made."""
+    cases = [case for case in CASES if case.name in names]
+    try:
+        if any(case.tls for case in cases):
+            make_certificate(site.certificate, site.key)
+    except PeerMissing as exc:
+        print(f"TLS: left out: {exc}", flush=True)
+        return [case for case in cases if not case.tls]
+    return cases
+
+
+def choose_peers(only: Sequence[str] | None, cases: Sequence[Case]) -> list[Peer]:
+    """Take the servers that were asked for; the cases' baselines are always among them, for the ratios."""
+    wanted = {*(only or [peer.name for peer in PEERS]), *(case.baseline for case in cases)}
+    return [peer for peer in PEERS if peer.name in wanted]
 
 
 def prepare(peers: Sequence[Peer], site: Site) -> tuple[dict[str, str], dict[str, str]]:
@@ -117,8 +131,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     print(f"\nall figures: {path}")
 
 
-def _plan(args: argparse.Namespace, peers: Sequence[Peer], most_idle: int) -> Plan:
-    cases = [case for case in CASES if case.name in args.case]
+def _plan(args: argparse.Namespace, cases: Sequence[Case], peers: Sequence[Peer], most_idle: int) -> Plan:
     return Plan(peers, cases, args.connections, args.rounds, args.seconds, min(args.idle, most_idle))
 
 
@@ -149,8 +162,9 @@ def main() -> int:
     cores = find_cores()
     pin_self(cores)
     site = make_site(_HERE / "build")
-    versions, missing = prepare(choose_peers(args.only), site)
-    plan = _plan(args, [peer for peer in PEERS if peer.name in versions], raise_descriptor_limit())
+    cases = choose_cases(args.case, site)
+    versions, missing = prepare(choose_peers(args.only, cases), site)
+    plan = _plan(args, cases, [peer for peer in PEERS if peer.name in versions], raise_descriptor_limit())
     if cores.warning:
         print(f"note: {cores.warning}")
     about = _about(cores, plan, versions, missing)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+BASELINE: Final = "evhttp"
 HELLO: Final = b"Hello, world!"
 FILE_NAME: Final = "file.bin"
 FILE_SIZE: Final = 64 * 1024
@@ -52,6 +53,9 @@ class Case:
         body: The bytes that every reply must have as its content.
         headers: Sent besides ``Host``.
         depth: Requests a write; above 1 they are pipelined.
+        tls: Whether they go over TLS; the servers that can't are left out.
+        baseline: The server that ratios are taken to.
+        most_above: Microseconds of CPU time a request that evkit may cost more than the baseline; ``None``: no goal.
     """
 
     name: str
@@ -60,6 +64,9 @@ class Case:
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     depth: int = 1
+    tls: bool = False
+    baseline: str = BASELINE
+    most_above: float | None = None
 
 
 CASES: Final = (
@@ -67,6 +74,7 @@ CASES: Final = (
     Case("browser", "browser's request (8 headers)", "/", HELLO, _BROWSER),
     Case("pipelined", f"{PIPELINE_DEPTH} requests pipelined", "/", HELLO, depth=PIPELINE_DEPTH),
     Case("file", f"{FILE_SIZE // 1024} KiB file", f"/{FILE_NAME}", FILE_BODY),
+    Case("tls", "minimal request over TLS", "/", HELLO, tls=True, baseline="nginx", most_above=10.0),
 )
 
 
@@ -132,7 +140,7 @@ def wrk_command(case: Case, *, port: int, connections: int, seconds: int, core: 
     """
     headers = [part for name, value in case.headers for part in ("-H", f"{name}: {value}")]
     load = ["-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "5s"]
-    target = f"http://127.0.0.1:{port}{case.path}"
+    target = f"{'https' if case.tls else 'http'}://127.0.0.1:{port}{case.path}"
     return [
         "taskset",
         "-c",

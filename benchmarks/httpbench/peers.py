@@ -11,14 +11,14 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from common.programs import C_ADVICE, PeerMissing, commit, compile_c, distributions, run
 
-from httpbench.load import FILE_BODY, FILE_NAME
+from httpbench.load import BASELINE, FILE_BODY, FILE_NAME
 
-BASELINE: Final = "evhttp"
 _PEERS: Final = Path(__file__).parents[1] / "peers"
 # Debian keeps nginx here, which is not on the PATH of everyone but root.
 _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -41,12 +41,23 @@ class Site:
         """The file of the file case."""
         return self.www / FILE_NAME
 
+    @property
+    def certificate(self) -> Path:
+        """What is shown over TLS."""
+        return self.build / "localhost.pem"
+
+    @property
+    def key(self) -> Path:
+        """The key of the certificate."""
+        return self.build / "localhost.key"
+
 
 def make_site(build: Path) -> Site:
-    """Make the folders and the file that is served."""
+    """Make the folders and the file that is served; one that is there stays, since evkit keeps no file that is new."""
     site = Site(build, build / "www")
     site.www.mkdir(parents=True, exist_ok=True)
-    site.file.write_bytes(FILE_BODY)
+    if not site.file.exists() or site.file.read_bytes() != FILE_BODY:
+        site.file.write_bytes(FILE_BODY)
     return site
 
 
@@ -59,12 +70,14 @@ class Peer:
         prepare: Builds what it needs and returns its version; raises `PeerMissing`.
         command: Site and port → its command line.
         holds_idle: Whether the idle connections are measured with it.
+        tls: As ``command``, for a server that speaks TLS instead; ``None``: it is not compared there.
     """
 
     name: str
     prepare: Callable[[Site], str]
     command: Callable[[Site, int], list[str]]
     holds_idle: bool = False
+    tls: Callable[[Site, int], list[str]] | None = None
 
 
 def environment(site: Site) -> dict[str, str]:
@@ -89,6 +102,10 @@ def _evkit(engine: str) -> Callable[[Site, int], list[str]]:
     return command
 
 
+def _evkit_tls(site: Site, port: int) -> list[str]:
+    return [*_evkit("native")(site, port), "--tls", str(site.certificate), str(site.key)]
+
+
 def _prepare_evhttp(site: Site) -> str:
     program = compile_c(_PEERS / "evhttp_server.c", site.build)
     return "libevent " + run([program, "--version"], C_ADVICE)
@@ -111,21 +128,29 @@ def _prepare_nginx(site: Site) -> str:
     return run([program, "-v"], advice).rpartition("/")[2]
 
 
-def nginx_config(template: str, site: Site, port: int) -> str:
+def nginx_config(template: str, site: Site, port: int, *, tls: bool = False) -> str:
     """Fill in the words between @ signs.
 
     The user is the one who runs the benchmark, so that started by root nginx still may read the file.
     """
-    words = {"USER": getpass.getuser(), "RUN": site.build / "nginx", "WWW": site.www, "PORT": port}
+    certificate = f"ssl_certificate {site.certificate}; ssl_certificate_key {site.key};"
+    words = {
+        "USER": getpass.getuser(),
+        "RUN": site.build / "nginx",
+        "WWW": site.www,
+        "PORT": port,
+        "TLS": " ssl" if tls else "",
+        "CERTIFICATE": certificate if tls else "",
+    }
     for word, value in words.items():
         template = template.replace(f"@{word}@", str(value))
     return template
 
 
-def _nginx(site: Site, port: int) -> list[str]:
+def _nginx(site: Site, port: int, *, tls: bool = False) -> list[str]:
     folder = site.build / "nginx"
     config = folder / "nginx.conf"
-    config.write_text(nginx_config((_PEERS / "nginx.conf").read_text(), site, port))
+    config.write_text(nginx_config((_PEERS / "nginx.conf").read_text(), site, port, tls=tls))
     return [_nginx_program() or "nginx", "-e", "stderr", "-p", str(folder), "-c", str(config)]
 
 
@@ -157,9 +182,9 @@ def _go(site: Site, port: int) -> list[str]:
 
 PEERS: Final = (
     Peer(BASELINE, _prepare_evhttp, _evhttp, holds_idle=True),
-    Peer("evkit-native", _prepare_evkit, _evkit("native"), holds_idle=True),
+    Peer("evkit-native", _prepare_evkit, _evkit("native"), holds_idle=True, tls=_evkit_tls),
     Peer("evkit-h11", _prepare_evkit, _evkit("h11"), holds_idle=True),
-    Peer("nginx", _prepare_nginx, _nginx),
+    Peer("nginx", _prepare_nginx, _nginx, tls=partial(_nginx, tls=True)),
     Peer("go", _prepare_go, _go),
     Peer("granian", lambda _: distributions("granian", "uvloop"), _granian),
     Peer(

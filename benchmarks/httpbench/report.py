@@ -12,16 +12,15 @@ from common.rounds import paired_ratio
 from common.table import format_decimal, format_table
 
 from httpbench.load import Case
-from httpbench.peers import BASELINE
 from httpbench.runner import IdleRow, Measurement, Row
 
+SUBJECT: Final = "evkit-native"
 _MB: Final = 1024 * 1024
 # Above this the work that was done but not counted shows in CPU time a request, and the table says so.
 _MOST_IN_FLIGHT: Final = 0.05
-_RATIO: Final = f"x {BASELINE}"
 _HEADINGS: Final = (
-    *("server", "us CPU/req", "range", _RATIO),
-    *("req/s", _RATIO, "p50 ms", "p99 ms"),
+    *("server", "us CPU/req", "range", "x {baseline}"),
+    *("req/s", "x {baseline}", "p50 ms", "p99 ms"),
     *("core %", "RSS MB"),
 )
 _IDLE_HEADINGS: Final = ("server", "idle", "bytes each", "us CPU/req alone", "beside them", "closed")
@@ -71,7 +70,7 @@ def summarize(case: Case, connections: int, rows: Sequence[Row]) -> list[Summary
     A server of which no round counted comes last, with zeros.
     """
     own = [row for row in rows if (row.case, row.connections) == (case.name, connections)]
-    baseline = _results(row for row in own if row.server == BASELINE)
+    baseline = _results(row for row in own if row.server == case.baseline)
     servers = dict.fromkeys(row.server for row in own)
     parts = [
         _summary(case, connections, name, [row for row in own if row.server == name], baseline)
@@ -136,7 +135,20 @@ def format_summaries(case: Case, connections: int, parts: Sequence[Summary]) -> 
     """Write one table with its heading, and below it what did not count and why."""
     heading = f"{case.title}, {connections:,} connection{'s' * (connections != 1)}"
     remarks = [f"  {part.server}: {remark}" for part in parts for remark in _remarks(part)]
-    return "\n".join([heading, format_table([_HEADINGS, *map(_cells, parts)]), *remarks])
+    headings = tuple(word.format(baseline=case.baseline) for word in _HEADINGS)
+    goal = _verdict(case, parts)
+    return "\n".join([heading, format_table([headings, *map(_cells, parts)]), *goal, *remarks])
+
+
+def _verdict(case: Case, parts: Sequence[Summary]) -> list[str]:
+    """Compare evkit's CPU time with the baseline's, where there is a goal for it."""
+    cpu = {part.server: part.cpu_us for part in parts if part.rounds}
+    if case.most_above is None or not {SUBJECT, case.baseline} <= cpu.keys():
+        return []
+    above = cpu[SUBJECT] - cpu[case.baseline]
+    told = "met" if above <= case.most_above else "MISSED"
+    most = f"at most {case.most_above:g} us more than {case.baseline}"
+    return [f"  goal: {SUBJECT} {most}: {above:.2f}, {told}"]
 
 
 def _remarks(part: Summary) -> tuple[str, ...]:

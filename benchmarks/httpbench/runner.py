@@ -119,13 +119,18 @@ def _warm_up(server: RunningServer, case: Case, connections: int, cores: Cores) 
 
 def _row(peer: Peer, case: Case, connections: int, number: int, plan: Plan, site: Site, cores: Cores) -> Row:
     try:
-        with serving(peer, site, cores.server) as server:
+        with serving(peer, site, cores.server, tls=case.tls) as server:
             headers = tuple(check(case, server.port))
             _warm_up(server, case, connections, cores)
             result = _measure(server, case, connections, plan.seconds, cores)
     except (ServerError, WrongAnswer, LoadError) as exc:
         return Row(case.name, connections, peer.name, number, None, error=f"{type(exc).__name__}: {exc}")
     return Row(case.name, connections, peer.name, number, result, headers=headers)
+
+
+def peers_for(case: Case, peers: Sequence[Peer]) -> Sequence[Peer]:
+    """Take the servers that can do ``case``."""
+    return [peer for peer in peers if peer.tls is not None or not case.tls]
 
 
 def measure_rows(plan: Plan, site: Site, cores: Cores) -> Iterator[Row]:
@@ -137,7 +142,7 @@ def measure_rows(plan: Plan, site: Site, cores: Cores) -> Iterator[Row]:
     for case in plan.cases:
         for connections in plan.connections:
             for number in range(1, plan.rounds + 1):
-                for peer in alternate(plan.peers, number):
+                for peer in alternate(peers_for(case, plan.peers), number):
                     row = _row(peer, case, connections, number, plan, site, cores)
                     told = f"{row.result.cpu_us:.2f} us/request" if row.result else row.error
                     _say(f"{case.name} c={connections} round {number}/{plan.rounds} {peer.name}: {told}")

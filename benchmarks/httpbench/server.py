@@ -5,6 +5,7 @@ It must never know what is measured while the server runs.
 
 import http.client
 import socket
+import ssl
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Final
@@ -21,20 +22,22 @@ class WrongAnswer(Exception):  # noqa: N818 - what the server gave
     """A server's reply is not the one that was asked for: its figures would mean nothing."""
 
 
-def serving(peer: Peer, site: Site, core: int) -> AbstractContextManager[RunningServer]:
+def serving(peer: Peer, site: Site, core: int, *, tls: bool = False) -> AbstractContextManager[RunningServer]:
     """Run a server, pinned to one processor, for the length of a ``with`` block.
 
     Args:
         peer: Which one; it was prepared.
         site: Where its files are.
         core: The processor that it and all its threads and children run on.
+        tls: Speak TLS, and nothing else; the peer can.
 
     Raises:
         ServerError: it ended or did not listen in time.
     """
+    command = peer.tls if tls and peer.tls is not None else peer.command
     port = free_port()
     log = site.build / f"{peer.name}.log"
-    return running(peer.command(site, port), port=port, core=core, log=log, environment=environment(site))
+    return running(command(site, port), port=port, core=core, log=log, environment=environment(site))
 
 
 def wrong_with(case: Case, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> str | None:
@@ -60,8 +63,17 @@ def wrong_with(case: Case, status: int, headers: Sequence[tuple[str, str]], body
     return None
 
 
+def _connection(case: Case, port: int) -> http.client.HTTPConnection:
+    if not case.tls:
+        return http.client.HTTPConnection(HOST, port, timeout=_REPLY_SECONDS)
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # of a certificate that was made for this
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(HOST, port, timeout=_REPLY_SECONDS, context=trusting)
+
+
 def _check_pair(case: Case, port: int) -> list[tuple[str, str]]:
-    connection = http.client.HTTPConnection(HOST, port, timeout=_REPLY_SECONDS)
+    connection = _connection(case, port)
     headers: list[tuple[str, str]] = []
     try:
         connection.connect()

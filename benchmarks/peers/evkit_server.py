@@ -29,10 +29,16 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--engine", default="native", choices=("native", "h11"))
+    parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     args = parser.parse_args()
     base = EventBase()
     server = build(base, args.folder, args.engine)
-    server.bind("127.0.0.1", args.port)
+    tls = None
+    if args.tls:
+        from evkit.http import Certificates  # with `ssl`, whose memory a plain server does not need
+
+        tls = Certificates(*args.tls)
+    server.bind("127.0.0.1", args.port, tls=tls)
     base.signal(signal.SIGTERM, lambda *_: base.loopbreak()).add()
     base.dispatch()
 

@@ -1,6 +1,8 @@
 """The pure parts of the HTTP benchmark: what wrk printed, what /proc says, ratios, tables, the command line."""
 
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -8,18 +10,19 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from bench_http import choose_peers, make_parser, prepare
+from bench_http import choose_cases, choose_peers, make_parser, prepare
 from common.proc import (
     Memory,
 )
 from common.programs import PeerMissing
+from httpbench.certificate import make_certificate
 from httpbench.load import CASES, FILE_BODY, Figures, LoadError, parse_output, wrk_command
-from httpbench.peers import PEERS, Peer, Site, nginx_config
+from httpbench.peers import PEERS, Peer, Site, make_site, nginx_config
 from httpbench.report import document, format_idle, format_summaries, summarize
-from httpbench.runner import IdleRow, Measurement, Row
-from httpbench.server import wrong_with
+from httpbench.runner import IdleRow, Measurement, Row, peers_for
+from httpbench.server import WrongAnswer, check, serving, wrong_with
 
-MINIMAL, BROWSER, PIPELINED, FILE = CASES
+MINIMAL, BROWSER, PIPELINED, FILE, TLS = CASES
 COUNTS = {
     "requests": 300_000,
     "duration_us": 2_000_000,
@@ -87,6 +90,11 @@ def test_wrk_is_told_headers_depth_and_core() -> None:
     assert "Accept-Language: en-GB,en;q=0.9" in wrk_command(BROWSER, port=1, connections=1, seconds=1, core=0)
 
 
+def test_wrk_speaks_tls_where_the_case_does() -> None:
+    urls = [wrk_command(case, port=8080, connections=1, seconds=1, core=0)[-3] for case in (MINIMAL, TLS)]
+    assert urls == ["http://127.0.0.1:8080/", "https://127.0.0.1:8080/"]
+
+
 def test_the_browser_sends_eight_headers_in_about_380_bytes() -> None:
     lines = [
         "GET / HTTP/1.1",
@@ -98,6 +106,30 @@ def test_the_browser_sends_eight_headers_in_about_380_bytes() -> None:
 
 
 # --- servers
+
+
+def test_servers_without_tls_are_left_out_of_it() -> None:
+    assert peers_for(MINIMAL, PEERS) == list(PEERS)
+    assert [peer.name for peer in peers_for(TLS, PEERS)] == ["evkit-native", "nginx"]
+
+
+def test_nginx_config_speaks_tls_if_asked(tmp_path: Path) -> None:
+    template, site = "listen @PORT@@TLS@; @CERTIFICATE@", Site(tmp_path, tmp_path)
+    assert nginx_config(template, site, 1) == "listen 1; "
+    named = f"ssl_certificate {site.certificate}; ssl_certificate_key {site.key};"
+    assert nginx_config(template, site, 1, tls=True) == f"listen 1 ssl; {named}"
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_evkit_serves_what_is_asked_over_tls(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    make_certificate(site.certificate, site.key)
+    evkit = next(peer for peer in PEERS if peer.name == "evkit-native")
+    with serving(evkit, site, max(os.sched_getaffinity(0)), tls=True) as server:
+        assert ("Content-Length", "13") in check(TLS, server.port)
+        with pytest.raises(WrongAnswer, match="no reply"):
+            check(MINIMAL, server.port)
 
 
 def test_nginx_config_is_filled_in(tmp_path: Path) -> None:
@@ -183,6 +215,20 @@ def test_table_says_where_uncounted_requests_weigh() -> None:
     assert "too high" not in format_summaries(PIPELINED, 64, summarize(PIPELINED, 64, rows))
 
 
+@pytest.mark.parametrize(("cpu", "told"), [(2.0, "10.00, met"), (2.1, "11.00, MISSED")])
+def test_table_compares_with_the_goal(cpu: float, told: str) -> None:
+    rows = [
+        Row("tls", 64, "nginx", 1, measured(cpu=1.0, requests=100_000)),
+        Row("tls", 64, "evkit-native", 1, measured(cpu=cpu, requests=100_000)),
+    ]
+    parts = summarize(TLS, 64, rows)
+    assert [part.cpu_ratio for part in parts] == [1.0, pytest.approx(cpu)]
+    text = format_summaries(TLS, 64, parts)
+    assert text.splitlines()[1].count("x nginx") == 2
+    assert text.endswith(f"\n  goal: evkit-native at most 10 us more than nginx: {told}")
+    assert "goal" not in format_summaries(TLS, 64, summarize(TLS, 64, rows[1:]))
+
+
 def test_one_connection_is_singular() -> None:
     assert format_summaries(MINIMAL, 1, []).startswith("minimal request, 1 connection\n")
 
@@ -223,12 +269,32 @@ def test_a_missing_peer_is_left_out_with_advice(tmp_path: Path, capsys: pytest.C
 
 def test_defaults_are_the_whole_matrix() -> None:
     args = make_parser().parse_args([])
-    assert (list(args.connections), args.case) == ([1, 64, 1024], ["minimal", "browser", "pipelined", "file"])
-    assert [peer.name for peer in choose_peers(args.only)] == [peer.name for peer in PEERS]
+    assert (list(args.connections), args.case) == ([1, 64, 1024], [case.name for case in CASES])
+    assert [peer.name for peer in choose_peers(args.only, CASES)] == [peer.name for peer in PEERS]
 
 
 def test_only_keeps_the_baseline() -> None:
-    assert {peer.name for peer in choose_peers(["nginx"])} == {"evhttp", "nginx"}
+    assert {peer.name for peer in choose_peers(["go"], [MINIMAL])} == {"evhttp", "go"}
+    assert {peer.name for peer in choose_peers(["go"], [TLS])} == {"nginx", "go"}
+
+
+def test_a_certificate_is_made_where_a_case_needs_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[Path, Path]] = []
+    monkeypatch.setattr("bench_http.make_certificate", lambda cert, key: made.append((cert, key)))
+    site = Site(tmp_path, tmp_path)
+    assert (choose_cases(["file"], site), made) == ([FILE], [])
+    assert choose_cases(["tls", "file"], site) == [FILE, TLS]
+    assert made == [(tmp_path / "localhost.pem", tmp_path / "localhost.key")]
+
+
+def test_tls_is_left_out_where_no_certificate_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert choose_cases(["minimal", "tls"], Site(tmp_path, tmp_path)) == [MINIMAL]
+    assert "TLS: left out: openssl does not start" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

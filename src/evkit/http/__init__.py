@@ -35,6 +35,7 @@ from evkit.http.static import StaticFiles
 from evkit.http.uri import Uri, parse_query, uri_decode, uri_encode
 
 if TYPE_CHECKING:
+    from evkit.http.client.body_stream import BodyStream
     from evkit.http.client.client import Client
     from evkit.http.client.cookie import Cookie
     from evkit.http.client.cookies import CookieJar
@@ -50,6 +51,7 @@ else:
     _LATER = {
         "Basic": "client.credentials",
         "Bearer": "client.credentials",
+        "BodyStream": "client.body_stream",
         "Certificates": "tls.certificates",
         "Client": "client.client",
         "ClientTimeouts": "client.timeouts",
@@ -76,6 +78,7 @@ __all__ = [
     "BadResponse",
     "Basic",
     "Bearer",
+    "BodyStream",
     "Certificates",
     "Client",
     "ClientTimeouts",

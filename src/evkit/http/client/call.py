@@ -7,18 +7,18 @@ a busy server, is decided in `redirects` and `retries`. What becomes of the body
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from evkit.core import Buffer, BufferEvent, Event, EventBase, Future
-from evkit.errors import During, LocalProtocolError, TransportError
+from evkit.errors import During, TransportError
 from evkit.http.client.connection import ClientConnection
 from evkit.http.client.cookies import CookieJar
-from evkit.http.client.decoding import decoder_for
+from evkit.http.client.deadlines import Deadlines
+from evkit.http.client.decoding import Decoder, decoder_for
+from evkit.http.client.destinations import Destination, Destinations
 from evkit.http.client.incoming import Incoming
 from evkit.http.client.origin import Origin
 from evkit.http.client.pool import Pool
-from evkit.http.client.proxy_choice import ProxyRules, Route
 from evkit.http.client.redirects import Redirects, Step, Trail
 from evkit.http.client.request_fields import RequestFields
 from evkit.http.client.response import Response
@@ -29,14 +29,12 @@ from evkit.http.headers import Headers
 from evkit.http.parser import ResponseHead
 
 if TYPE_CHECKING:
-    from evkit.core.timers import CommonTimeout
+    pass
 
 _MAX_SKIPPED: Final = 65536
 """Bytes of a body that nobody wants to read in order to use its connection again; for more a new one is cheaper."""
 
 _DICE: Final = random.Random()  # noqa: S311 - it spreads retries in time, and guards no secret
-origin_of: Final = lru_cache(256)(Origin.of)
-"""Of a URL; the same few are asked for over and over."""
 Opened = Callable[[Response, BufferEvent], object]
 """``opened(response, bev)`` makes the result of a connection that has become something else."""
 
@@ -52,7 +50,7 @@ class Terms:
         redirects: Which are followed.
         retries: Which failures are tried again.
         budget: How many retries there may be in all.
-        proxies: Which way a request goes.
+        destinations: Where requests go.
         cookies: What servers want to be told again; ``None``: nobody keeps them.
         max_body: Bytes of a body that is received whole, decoded.
         decodes: Whether bodies are decoded.
@@ -64,7 +62,7 @@ class Terms:
     redirects: Redirects
     retries: Retries
     budget: RetryBudget | None
-    proxies: ProxyRules
+    destinations: Destinations
     cookies: CookieJar | None
     max_body: int | None
     decodes: bool
@@ -79,7 +77,7 @@ class Wishes:
         follow: Follow redirects.
         waits: The body waits for the server's word.
         total: Seconds that it may take; ``None``: any number.
-        clock: These seconds as `Event.add` takes them.
+        deadlines: Watches these seconds; ``None``: the call does.
         on_interim: ``on_interim(status, headers)`` hears of interim responses, 103 for example.
         opened: See `Opened`; the request asks for another protocol.
     """
@@ -88,7 +86,7 @@ class Wishes:
     follow: bool = True
     waits: bool = False
     total: float | None = None
-    clock: "float | CommonTimeout | None" = None
+    deadlines: Deadlines | None = None
     on_interim: Callable[[int, Headers], object] | None = None
     opened: Opened | None = None
 
@@ -101,6 +99,8 @@ class Call:
         step: What to ask for first.
         upload: The body, if there is one.
         wishes: The call's own.
+        destination: Where the first request goes.
+        target: What it asks for there.
 
     Attributes:
         future: Of the `Response`, or of what `Wishes.opened` returns.
@@ -109,14 +109,17 @@ class Call:
     __slots__ = (
         "_attempts",
         "_connection",
+        "_decoder",
+        "_destination",
         "_history",
         "_incoming",
         "_next",
         "_pause",
         "_response",
-        "_route",
+        "_sink",
         "_skipped",
         "_step",
+        "_target",
         "_terms",
         "_timer",
         "_trail",
@@ -126,12 +129,21 @@ class Call:
         "head",
         "method",
         "paused",
-        "sink",
+        "switches",
         "upload",
         "waits",
+        "whole",
     )
 
-    def __init__(self, terms: Terms, step: Step, upload: Upload | None, wishes: Wishes) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        step: Step,
+        upload: Upload | None,
+        wishes: Wishes,
+        destination: Destination,
+        target: str,
+    ) -> None:
         self.future: Future[Response] = Future(terms.base, self._on_cancel)
         self._terms = terms
         self._step = step
@@ -140,7 +152,8 @@ class Call:
         self._attempts: Attempts | None = None  # once there is a failure
         self._history: list[Response] = []
         self._tried = 0
-        self._route: Route | None = None  # where it waits for a connection
+        self._destination = destination
+        self._target = target
         self._connection: ClientConnection | None = None
         self._pause: Event | None = None  # before the next attempt
         self._timer: Event | None = None
@@ -149,18 +162,28 @@ class Call:
         self._skipped = 0
         self._response: Response | None = None
         self._incoming: Incoming | None = None
+        self._decoder: Decoder | None = None
         self.upload = upload
         self.method = step.method
         self.head = b""
         self.waits = wishes.waits
-        self.sink = Buffer()
+        self.switches = wishes.opened is not None
+        self.whole = False
         self.paused = False
+        self._sink: Buffer | None = None
 
     def __repr__(self) -> str:
         return f"<Call {self._step.method} {self._place()} attempt={self._tried}>"
 
     def _place(self) -> str:
-        return f"{origin_of(self._step.url)}{self._step.url.path or '/'}"
+        return f"{Origin.of(self._step.url)}{self._step.url.path or '/'}"
+
+    @property
+    def sink(self) -> Buffer:
+        """See `Asker.sink`; most responses need none."""
+        if self._sink is None:
+            self._sink = Buffer()
+        return self._sink
 
     # Asking
 
@@ -172,26 +195,30 @@ class Call:
             ValueError: There can't be such a host.
         """
         self._prepare()
-        if self._wishes.clock is not None:
-            self._timer = self._terms.base.timer(self._on_total)
-            self._timer.add(self._wishes.clock)
-        self._guarded(self._send)
+        wishes = self._wishes
+        if wishes.deadlines is not None:
+            wishes.deadlines.begin(self)
+        elif wishes.total is not None:
+            self._timer = self._terms.base.timer(self._on_timer)
+            self._timer.add(wishes.total)
+        try:
+            self._send()
+        except Exception as error:
+            self._stop()
+            self._finish(error)
 
     def _prepare(self) -> None:
         """Encode the head of the request that is next."""
-        terms, step = self._terms, self._step
-        origin = origin_of(step.url)
-        self._route = route = terms.proxies.route(origin, tunnel=self._wishes.opened is not None)
-        fields = step.fields if terms.cookies is None else self._with_cookies(terms.cookies)
+        terms, step, destination = self._terms, self._step, self._destination
         upload = self.upload if step.body else None
         self.method = step.method
         self.head = terms.fields.head(
             step.method,
-            route.target(step.url),
-            origin.authority,
-            fields,
+            destination.prefix + self._target,
+            destination.authority,
+            step.fields if terms.cookies is None else self._with_cookies(terms.cookies),
             length=None if upload is None else upload.length,
-            proxy=route.fields,
+            proxy=destination.proxy_fields,
         )
 
     def _with_cookies(self, jar: CookieJar) -> Sequence[tuple[str, str]]:
@@ -210,9 +237,8 @@ class Call:
             if self._step.body:
                 self.upload.begin()
             else:
-                self.upload = None
-        assert self._route is not None
-        self._terms.pool.take(self._route, self, fresh=self._attempts is not None)
+                self._end_upload()
+        self._terms.pool.take(self._destination.route, self, fresh=self._attempts is not None)
 
     def on_connection(self, connection: ClientConnection) -> None:
         """See `Customer.on_connection`."""
@@ -227,24 +253,22 @@ class Call:
         if on_interim is not None:
             self._guarded(lambda: on_interim(head.status, head.headers))
 
-    def on_head(self, head: ResponseHead) -> int | None:
+    def on_head(self, head: ResponseHead) -> None:
         """See `Asker.on_head`."""
         terms = self._terms
-        response = Response(head, self._step, self._history)
+        response = Response(head, self._step, tuple(self._history))
         if terms.cookies is not None:
             terms.cookies.store(self._step.url, head.headers.get_all("Set-Cookie"), terms.base.clock.time())
-        self._next = self._what_follows(response)
-        if self._next is not None:
-            self._skipped = 0
-            return None
+        if head.status >= 300 or terms.retries.statuses:
+            self._next = self._what_follows(response)
+            if self._next is not None:
+                self._skipped = 0
+                return
         self._response = response
-        self._incoming = self._receive(response, head)
-        return None if self._wishes.stream else terms.max_body
+        self._begin_body(response, head)
 
     def _what_follows(self, response: Response) -> Callable[[], object] | None:
         """Return how to go on where the response is not the answer."""
-        if response.status < 300 and not self._terms.retries.statuses:
-            return None
         pause = self._answered(response)
         if pause is not None:
             return lambda: self._again_after(pause)
@@ -268,20 +292,27 @@ class Call:
     def _repeatable(self) -> bool:
         return self.upload is None or self.upload.repeatable
 
-    def _receive(self, response: Response, head: ResponseHead) -> Incoming:
-        """Make what takes the body."""
+    def _begin_body(self, response: Response, head: ResponseHead) -> None:
+        """Decide how the body is taken."""
         terms, stream = self._terms, self._wishes.stream
         limit = None if stream else terms.max_body
-        decoder = decoder_for(head.headers, max_size=limit) if terms.decodes and head.body_length else None
-        if limit is not None and head.body_length > limit:
+        self._decoder = (
+            decoder_for(head.headers, max_size=limit) if terms.decodes and head.body_length else None
+        )
+        if limit is not None and head.body_length > limit and self._decoder is None:
             raise ContentTooLarge(f"expected a body of at most {limit} bytes, got {head.body_length}")
-        incoming = Incoming(response, self, self.sink, decoder, terms.base, terms.max_body)
-        if stream:
-            response.comes_from(incoming)  # the clock goes on until that is asked for
-            self.paused = True
-            assert self._connection is not None
-            self._connection.pause()
-            self.future.set_result(response)
+        if not stream:
+            self.whole = True
+            return
+        response.comes_from(self._make_incoming(response))  # the clock goes on until that is asked for
+        if head.body_length:
+            self.hold()
+        self.future.set_result(response)
+
+    def _make_incoming(self, response: Response) -> Incoming:
+        terms = self._terms
+        incoming = Incoming(response, self, self.sink, self._decoder, terms.base, terms.max_body)
+        self._incoming = incoming
         return incoming
 
     def on_body(self) -> None:
@@ -291,46 +322,53 @@ class Call:
             self.sink.clear()
             if self._skipped > _MAX_SKIPPED:
                 self._go_on(cut=True)
-        elif self._incoming is not None:
-            self._incoming.came()
+        elif self._response is not None:
+            (self._incoming or self._make_incoming(self._response)).came()
+            limit = self._terms.max_body
+            if limit is not None and self.sink.length > limit and not self._wishes.stream:
+                raise ContentTooLarge(f"expected a body of at most {limit} bytes")
 
-    def on_end(self, trailers: list[tuple[str, str]]) -> None:
+    def on_end(self, trailers: list[tuple[str, str]], body: bytes | None) -> None:
         """See `Asker.on_end`."""
         self._connection = None
         if self._next is not None:
             self._go_on(cut=False)
             return
-        response, incoming = self._response, self._incoming
+        response = self._response
         assert response is not None
-        assert incoming is not None
         response.trailers = trailers
-        self._let_go_of_body()
+        self._end_upload()
+        self._stop_clock()
         if self._attempts is None and self._terms.budget is not None:
             self._terms.budget.succeeded()
         if self._wishes.stream:
-            incoming.ended(None)
+            (self._incoming or self._make_incoming(response)).ended(None)
             return
         try:
-            response.body = incoming.whole()
+            response.body = self._whole_body(response, body)
         except Exception as error:
             self._finish(error)
             return
-        self._stop_clock()
         self.future.set_result(response)
+
+    def _whole_body(self, response: Response, body: bytes | None) -> bytes:
+        if body is None:
+            return (self._incoming or self._make_incoming(response)).whole()
+        decoder = self._decoder
+        if decoder is None:
+            return body
+        pieces = list(decoder.decode(body))
+        decoder.finish()
+        return b"".join(pieces)
 
     def on_switched(self, bev: BufferEvent) -> None:
         """See `Asker.on_switched`."""
         self._connection = None
-        response = self._response
+        response, opened = self._response, self._wishes.opened
         assert response is not None
-        if self._wishes.opened is None:
-            bev.close()
-            self._finish(
-                LocalProtocolError(f"the server has switched to another protocol unasked: {response!r}")
-            )
-            return
+        assert opened is not None
         try:
-            result = self._wishes.opened(response, bev)
+            result = opened(response, bev)
         except Exception as error:
             bev.close()
             self._finish(error)
@@ -342,6 +380,7 @@ class Call:
         """See `Asker.on_failed`."""
         self._connection = None
         if self._incoming is not None and self._wishes.stream:
+            self._end_upload()
             self._explain(error)
             self._incoming.ended(error)
             return
@@ -375,6 +414,7 @@ class Call:
             following()
 
     def _again_after(self, seconds: float) -> None:
+        self._terms.pool.resting.add(self)
         self._pause = self._terms.base.timer(self._on_pause_over)
         self._pause.add(seconds)
 
@@ -382,12 +422,20 @@ class Call:
         self._again()
 
     def _again(self) -> None:
-        self._pause = None
+        self._stop_resting()
         self._guarded(self._send)
+
+    def _stop_resting(self) -> None:
+        pause, self._pause = self._pause, None
+        if pause is not None:
+            pause.free()
+            self._terms.pool.resting.discard(self)
 
     def _redirected(self, response: Response, step: Step) -> None:
         self._history.append(response)
         self._step = step
+        self._destination = self._terms.destinations.of(step.url)
+        self._target = step.url.target
         self._attempts = None
         self._guarded(self._ask_next)
 
@@ -404,14 +452,20 @@ class Call:
 
     # The end
 
-    def _on_total(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+    def _on_timer(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        self.on_total()
+
+    def on_total(self) -> None:
+        """See `Timed.on_total`."""
         during: During = "connect" if self._connection is None else "read"
         self._stop()
         told = f"no response within {self._wishes.total:g} s in all"
         error = RequestTimeout(told, during=during, phase="total")
-        if self.future.done() and self._incoming is not None:  # nobody has asked for its body
+        if self._incoming is not None and self._wishes.stream:  # nobody has asked for its body
+            self._explain(error)
             self._incoming.ended(error)
-        self._finish(error)
+        else:
+            self._finish(error)
 
     def _on_cancel(self, future: Future[Response]) -> None:  # noqa: ARG002 - a callback
         self._stop()
@@ -419,25 +473,27 @@ class Call:
     def _stop(self) -> None:
         """Let go of everything; nothing is called any more."""
         self._stop_clock()
+        self._stop_resting()
+        self._end_upload()
         self._next = None
-        if self._pause is not None:
-            self._pause.free()
-            self._pause = None
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.cancel(self)
-        elif self._route is not None:
-            self._terms.pool.leave(self._route, self)
+        else:
+            self._terms.pool.leave(self._destination.route, self)
 
     def _stop_clock(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.free()
+        elif self._wishes.deadlines is not None:
+            self._wishes.deadlines.end(self)
 
     def _finish(self, error: Exception) -> None:
         """Fail, and say what was tried."""
         self._stop_clock()
-        self._let_go_of_body()
+        self._stop_resting()
+        self._end_upload()
         if not self.future.done():
             self._explain(error)
             self.future.set_exception(error)
@@ -448,9 +504,14 @@ class Call:
         redirects = f", after {len(self._history)} redirects" if self._history else ""
         error.add_note(f"{self._step.method} {self._place()}{attempts}{redirects}")
 
-    def _let_go_of_body(self) -> None:
-        if self.upload is not None:
-            self.upload.close()
+    def _end_upload(self) -> None:
+        """Let go of the body: a generator may have something to tidy up, whose failure is no failure of the request."""
+        upload, self.upload = self.upload, None
+        if upload is not None:
+            try:
+                upload.close()
+            except Exception as error:
+                self._terms.base.escaped(error, self)
 
     # For Incoming
 

@@ -16,10 +16,12 @@ from urllib.parse import urlencode
 from evkit.core import EventBase, Future, SocketBufferEvent
 from evkit.core.net import Resolver
 from evkit.errors import LocalProtocolError
-from evkit.http.client.call import Call, Opened, Terms, Wishes, origin_of
+from evkit.http.client.call import Call, Opened, Terms, Wishes
 from evkit.http.client.cookies import CookieJar
 from evkit.http.client.credentials import Credentials, from_userinfo
+from evkit.http.client.deadlines import Deadlines
 from evkit.http.client.decoding import accept_encoding
+from evkit.http.client.destinations import Destinations
 from evkit.http.client.dialing import Dialling
 from evkit.http.client.origin import parse_url
 from evkit.http.client.pool import DEFAULT_IDLE, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_PER_HOST, Pool
@@ -37,8 +39,6 @@ from evkit.http.uri import Uri
 
 if TYPE_CHECKING:
     import ssl
-
-    from evkit.core.timers import CommonTimeout
 
 DEFAULT_MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of a body that is received whole. Larger ones are for ``stream=True``."""
@@ -68,8 +68,10 @@ class RequestOptions(TypedDict, total=False):
 def _parsed(url: str) -> tuple[Uri, Credentials | None]:
     """Take a URL apart, once; return it without user and password, and these."""
     uri = parse_url(url)
-    origin_of(uri)  # raises
-    return replace(uri, userinfo=None, fragment=None), from_userinfo(uri)
+    plain = (
+        uri if uri.userinfo is None and uri.fragment is None else replace(uri, userinfo=None, fragment=None)
+    )
+    return plain, from_userinfo(uri)
 
 
 class Client:
@@ -117,7 +119,7 @@ class Client:
     redirects and decodes nothing.
     """
 
-    __slots__ = ("_auth", "_base", "_closed", "_common", "_headers", "_terms", "_timeouts")
+    __slots__ = ("_auth", "_base", "_closed", "_headers", "_plain", "_terms")
 
     def __init__(
         self,
@@ -151,7 +153,7 @@ class Client:
             encode_line(name, value)  # found wrong now, and not with the first request
         self._auth = auth
         self._closed = False
-        self._timeouts = timeouts = timeouts or ClientTimeouts()
+        timeouts = timeouts or ClientTimeouts()
         make_engine = partial(make_response_engine, engine, limits)
         make_engine()  # a wrong name is an error now and not with the first request
         how = Dialling(timeouts, make_engine, resolver, family, unix, tls, make_bufferevent)
@@ -162,16 +164,14 @@ class Client:
             redirects or Redirects(),
             retries or Retries(),
             RetryBudget() if budget is _BUDGET else budget,
-            _proxy_rules(proxies),
+            Destinations(_proxy_rules(proxies)),
             cookies,
             max_body,
             decode,
         )
-        # All calls that may take equally long stand in one queue: to start and to stop such a clock costs next to
-        # nothing.
-        self._common: CommonTimeout | None = (
-            None if timeouts.total is None else base.init_common_timeout(timeouts.total)
-        )
+        # That of all calls which have no wishes of their own.
+        total = timeouts.total
+        self._plain = Wishes(total=total, deadlines=None if total is None else Deadlines(base, total))
 
     def __repr__(self) -> str:
         return f"<Client {'closed' if self._closed else repr(self._terms.pool)}>"
@@ -196,24 +196,26 @@ class Client:
         """Close all connections; what is under way fails with a `LocalProtocolError`. Harmless when it is closed."""
         self._closed = True
         self._terms.pool.close()
+        if self._plain.deadlines is not None:
+            self._plain.deadlines.close()
 
     # Asking
 
     def get(self, url: str | Uri, **options: Unpack[RequestOptions]) -> Future[Response]:
         """Ask for a resource; see `request`."""
-        return self.request("GET", url, **options)
+        return self.request("GET", url, **options) if options else self._ask("GET", url)
 
     def head(self, url: str | Uri, **options: Unpack[RequestOptions]) -> Future[Response]:
         """Ask for what a ``GET`` would answer, without the body; see `request`."""
-        return self.request("HEAD", url, **options)
+        return self.request("HEAD", url, **options) if options else self._ask("HEAD", url)
 
     def options(self, url: str | Uri, **options: Unpack[RequestOptions]) -> Future[Response]:
         """Ask what can be asked; see `request`."""
-        return self.request("OPTIONS", url, **options)
+        return self.request("OPTIONS", url, **options) if options else self._ask("OPTIONS", url)
 
     def delete(self, url: str | Uri, **options: Unpack[RequestOptions]) -> Future[Response]:
         """Ask for a resource to go; see `request`."""
-        return self.request("DELETE", url, **options)
+        return self.request("DELETE", url, **options) if options else self._ask("DELETE", url)
 
     def post(
         self, url: str | Uri, body: RequestBody | None = None, **options: Unpack[RequestOptions]
@@ -317,6 +319,18 @@ class Client:
         wishes = Wishes(follow=False, opened=opened)
         return self._call("GET", self._url(url, None), as_pairs(headers), None, auth, timeout, wishes)
 
+    def _ask(self, method: str, url: str | Uri) -> Future[Response]:
+        """Do what `request` does, for requests that say nothing but what they are for."""
+        found = self._terms.destinations.find(url) if type(url) is str else None
+        if found is None or self._closed:
+            return self.request(method, url)
+        pairs = self._headers
+        if self._auth is not None and "authorization" not in _names(pairs):
+            pairs = (*pairs, ("Authorization", self._auth.authorization))
+        call = Call(self._terms, Step(method, url, pairs), None, self._plain, *found)
+        call.start()
+        return call.future
+
     def _call(
         self,
         method: str,
@@ -337,10 +351,12 @@ class Client:
         if auth is not None:
             pairs = [*pairs, ("Authorization", auth.authorization)]
         if timeout is _DEFAULT:
-            wishes.total, wishes.clock = self._timeouts.total, self._common
+            wishes.total, wishes.deadlines = self._plain.total, self._plain.deadlines
         elif timeout is not None:
-            wishes.total = wishes.clock = float(timeout)  # type: ignore[arg-type]  # it says what is wrong with it
-        call = Call(self._terms, Step(method, uri, tuple(pairs), upload is not None), upload, wishes)
+            wishes.total = float(timeout)  # type: ignore[arg-type]  # it says what is wrong with it
+        destination = self._terms.destinations.of(uri, tunnel=wishes.opened is not None)
+        step = Step(method, uri, tuple(pairs), upload is not None)
+        call = Call(self._terms, step, upload, wishes, destination, uri.target)
         call.start()
         return call.future
 

@@ -21,7 +21,7 @@ from evkit.http.client.retries import Progress
 from evkit.http.client.timeouts import ClientTimeouts
 from evkit.http.client.upload import Upload
 from evkit.http.errors import BadResponse, Phase, RequestTimeout
-from evkit.http.parser import ResponseEngine, ResponseHead
+from evkit.http.parser import CHUNKED, ResponseEngine, ResponseHead
 
 if TYPE_CHECKING:
     from evkit.core import EventBase
@@ -40,7 +40,9 @@ class Asker(Protocol):
         head: Its head, with the empty line.
         upload: Its body, which has begun; ``None``: it has none.
         waits: Whether the body waits for the server's word.
-        sink: Gets the bytes of the response's body, without framing.
+        switches: Whether it asks for another protocol.
+        whole: Whether it takes the body in one piece, if that has come with the head: set by `on_head`.
+        sink: Gets the bytes of the response's body otherwise, without framing.
         paused: Whether it takes no more of them for now.
     """
 
@@ -48,14 +50,19 @@ class Asker(Protocol):
     head: bytes
     upload: Upload | None
     waits: bool
-    sink: Buffer
+    switches: bool
+    whole: bool
     paused: bool
+
+    @property
+    def sink(self) -> Buffer:
+        """See above."""
 
     def on_interim(self, head: ResponseHead) -> None:
         """An interim response has come, other than 100 and 101."""
 
-    def on_head(self, head: ResponseHead) -> int | None:
-        """The response has begun; return how long a body may become whose length nobody has told.
+    def on_head(self, head: ResponseHead) -> None:
+        """The response has begun.
 
         Raises:
             EvkitError: It is not wanted.
@@ -68,8 +75,13 @@ class Asker(Protocol):
             EvkitError: It is not wanted.
         """
 
-    def on_end(self, trailers: list[tuple[str, str]]) -> None:
-        """The response is complete, and the connection somebody else's."""
+    def on_end(self, trailers: list[tuple[str, str]], body: bytes | None) -> None:
+        """The response is complete, and the connection somebody else's.
+
+        Args:
+            trailers: Behind a body in chunks.
+            body: All of it, if it came at once and that is how it is wanted.
+        """
 
     def on_switched(self, bev: BufferEvent) -> None:
         """The connection is the asker's own from now on, and what is in its input no HTTP."""
@@ -146,7 +158,7 @@ class ClientConnection:
         self._heard = False  # a byte of the response has come
         self._interim = 0
         self._requests = 0
-        self._unsent = 0  # bytes of the request that were due when it began
+        self._unsent = 0  # bytes of the request that were due so far; 0: some have gone out
         self._uploading: Upload | None = None
         bev.on_close = self._on_closed
         bev.set_timeouts(read=self._look_after, write=timeouts.write)
@@ -202,19 +214,30 @@ class ClientConnection:
 
     def _send_more(self) -> None:
         """Send of the body what there is room for; what goes wrong in it ends the request."""
-        if self._uploading is None or self._failure is not None:
+        uploading, output = self._uploading, self.bev.output
+        if uploading is None or self._failure is not None:
             return
+        untouched = self._is_untouched()
         try:
-            complete = self._uploading.write(self.bev.output)
+            complete = uploading.write(output, self._on_more)
         except Exception as error:
-            self._fail(error)
+            self._fail(error, Progress.BROKEN)  # the program's own fault
             return
+        if self._uploading is not uploading:
+            return  # it was cancelled meanwhile
+        # What can't be asked for twice is as good as sent.
+        self._unsent = output.length if untouched and uploading.repeatable else 0
         if complete:
             self._uploading = None
             if not self.bev.output.length:
                 self._sent()
 
-    def _on_sent(self, bev: BufferEvent) -> None:
+    def _on_more(self) -> None:
+        """There is more of a body that had nothing left."""
+        if self._expect_timer is None:
+            self._send_more()
+
+    def _on_sent(self, bev: BufferEvent) -> None:  # noqa: ARG002 - a callback
         """The output is empty."""
         if self._expect_timer is not None:
             return
@@ -222,7 +245,6 @@ class ClientConnection:
             self._send_more()
         else:
             self._sent()
-        del bev
 
     def _sent(self) -> None:
         """All of the request is on its way: it is the server's turn."""
@@ -258,6 +280,12 @@ class ClientConnection:
                 return
         if asker.paused:
             return
+        if asker.whole:
+            body = self._engine.take_body(source)
+            if body is not None:
+                self._finish(asker, self._head, body)
+                return
+            asker.whole = False
         complete = self._engine.read_body(source, asker.sink)
         if asker.sink.length:
             asker.on_body()
@@ -272,18 +300,20 @@ class ClientConnection:
         """Take a head; return whether there was one."""
         head = self._engine.read_head(source, asker.method)
         if head is None:
-            if self._base.now() >= self._due:  # a trickle must not take longer than silence may
+            if not self._is_early():  # a trickle must not take longer than silence may
                 raise self._late("head", self._timeouts.head)
             return False
         if head.status < 200 and head.status != _SWITCHING:
             self._hear_interim(asker, head)
             return True
+        if head.status == _SWITCHING and not asker.switches:
+            raise BadResponse("expected a response, as the request asks for no other protocol", "101")
         self._head = head
         self._stop_expecting()
         if head.status == _SWITCHING or (asker.method == "CONNECT" and head.status < 300):
             self._switch(asker, head)
             return True
-        self._engine.max_body = asker.on_head(head)
+        asker.on_head(head)
         return True
 
     def _hear_interim(self, asker: Asker, head: ResponseHead) -> None:
@@ -320,18 +350,20 @@ class ClientConnection:
             self.bev.enable(EV_READ)
             self._on_read(self.bev)
 
-    def _finish(self, asker: Asker, head: ResponseHead) -> None:
+    def _finish(self, asker: Asker, head: ResponseHead, body: bytes | None = None) -> None:
         """The response is complete: the connection is free, unless something of either side is left over."""
         reusable = head.keep_alive and self._sent_all and not self.bev.input.length
-        trailers = self._engine.trailers
+        trailers = self._engine.trailers if head.body_length == CHUNKED else []
         self._asker = None
         self._uploading = None
         if reusable:
+            if not self.bev.enabled & EV_READ:  # who has got the last piece has paused then
+                self.bev.enable(EV_READ)
             self._wait(self._idle)
             self._owner.released(self)
         else:
             self.close()
-        asker.on_end(trailers)
+        asker.on_end(trailers, body)
 
     @property
     def _sent_all(self) -> bool:
@@ -365,8 +397,8 @@ class ClientConnection:
         left = self._due - self._base.now()
         if left <= 0:
             return False
-        assert self._look_after is not None
-        self.bev.set_timeouts(read=min(left, self._look_after), write=self._timeouts.write)
+        if self._look_after is not None:
+            self.bev.set_timeouts(read=min(left, self._look_after), write=self._timeouts.write)
         self.bev.enable(EV_READ)
         return True
 
@@ -402,10 +434,14 @@ class ClientConnection:
             f"{told} {seconds}", during="write" if phase == "write" else "read", phase=phase
         )
 
-    def _fail(self, error: Exception) -> None:
-        """End the connection, and tell who has asked."""
+    def abort(self, error: Exception) -> None:
+        """Close, and tell who has asked why."""
+        self._fail(error, Progress.BROKEN)
+
+    def _fail(self, error: Exception, progress: Progress | None = None) -> None:
+        """End the connection, and tell who has asked; how far his request had come, unless it is said."""
         asker, self._asker = self._asker, None
-        progress = self._progress()
+        progress = progress or self._progress()
         self.close()
         if asker is not None:
             asker.on_failed(error, progress)
@@ -415,8 +451,11 @@ class ClientConnection:
             return Progress.BROKEN
         if self._requests > 1:
             return Progress.STALE
-        nothing = self._unsent and self.bev.output.length >= self._unsent
-        return Progress.NOTHING_SENT if nothing else Progress.UNANSWERED
+        return Progress.NOTHING_SENT if self._is_untouched() else Progress.UNANSWERED
+
+    def _is_untouched(self) -> bool:
+        """Return whether nothing of the request has gone out."""
+        return 0 < self._unsent <= self.bev.output.length
 
     def cancel(self, asker: Asker) -> None:
         """Stop what is done for ``asker``, who hears nothing more: the connection is closed, as the server goes on."""

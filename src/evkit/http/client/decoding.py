@@ -48,6 +48,8 @@ def decoder_for(
 
     Source: RFC 9110 §8.4.
     """
+    if headers.get("Content-Encoding") is None:
+        return None
     names = [name.strip(" \t").lower() for name in ",".join(headers.get_all("Content-Encoding")).split(",")]
     names = [name for name in names if name not in ("", "identity")]
     return Decoder(names, max_size=max_size, max_ratio=max_ratio) if names else None

@@ -7,7 +7,7 @@ What the connection is used for is somebody else's business.
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from evkit.core import (
     BEV_EVENT_CONNECTED,
@@ -26,14 +26,11 @@ from evkit.http.client.request_fields import connect_head
 from evkit.http.client.retries import Progress
 from evkit.http.client.timeouts import ClientTimeouts
 from evkit.http.client.upload import Upload
-from evkit.http.errors import BadResponse, RequestTimeout
+from evkit.http.errors import BadResponse, RequestTimeout, quote
 from evkit.http.parser import ResponseEngine, ResponseHead
 
 if TYPE_CHECKING:
     import ssl
-
-_MAX_REFUSAL: Final = 65536
-"""Bytes of a proxy's page that says why there is no tunnel, which nobody reads."""
 
 Done = Callable[["Dial", BufferEvent | None, Exception | None], object]
 """``done(dial, bev, error)``: one of the last two is there."""
@@ -96,6 +93,7 @@ class Dial:
         """
         bev = self._how.make_bufferevent(self._base)
         self._bev = bev
+        bev.on_close = self._on_closed
         bev.set_timeouts(write=self._how.timeouts.connect)
         bev.set_callbacks(event=self._on_connected)
         try:
@@ -114,6 +112,11 @@ class Dial:
         bev, self._bev = self._bev, None
         if bev is not None:
             bev.close()
+
+    def _on_closed(self, bev: BufferEvent) -> None:
+        """Hear that somebody else has closed it: who has made it, or what has failed in a callback."""
+        if bev is self._bev:
+            self._failed(bev.error or ConnectionLost("the connection was closed", during="connect"))
 
     def _on_connected(self, bev: BufferEvent, what: int) -> None:
         if what != BEV_EVENT_CONNECTED:
@@ -137,8 +140,9 @@ class Dial:
         from evkit.core import TLSBufferEvent  # for those who need it: it takes its time to load
 
         bev.set_timeouts()
+        bev.on_close = None
         try:
-            self._bev = tls = TLSBufferEvent(
+            tls = TLSBufferEvent(
                 bev,
                 self._how.context,
                 server_hostname=origin.server_name,
@@ -146,9 +150,11 @@ class Dial:
             )
         except (
             ValueError
-        ) as error:  # a context that is to check names, and a name that none can be checked against
+        ) as error:  # a context for servers, or a name that no certificate can be checked against
             self._failed(error)
             return
+        self._bev = tls
+        tls.on_close = self._on_closed
         tls.set_callbacks(event=then)
 
     def _on_hop_greeted(self, bev: BufferEvent, what: int) -> None:
@@ -188,6 +194,7 @@ class Dial:
 
     def _succeeded(self, bev: BufferEvent) -> None:
         done, self._done, self._bev = self._done, None, None
+        bev.on_close = None
         bev.set_callbacks()
         bev.set_timeouts()
         if done is not None:
@@ -206,7 +213,19 @@ TunnelDone = Callable[[BufferEvent | None, Exception | None], object]
 class _Tunnel:
     """The request for a tunnel, an `Asker`; its own connection's owner as long as it is HTTP."""
 
-    __slots__ = ("_done", "_how", "_route", "head", "method", "paused", "sink", "upload", "waits")
+    __slots__ = (
+        "_done",
+        "_how",
+        "_route",
+        "head",
+        "method",
+        "paused",
+        "sink",
+        "switches",
+        "upload",
+        "waits",
+        "whole",
+    )
 
     def __init__(self, route: Route, done: TunnelDone, how: Dialling) -> None:
         self._route = route
@@ -216,7 +235,7 @@ class _Tunnel:
         told = () if route.proxy is None else route.proxy.told
         self.head = connect_head(route.connect_authority, told)
         self.upload: Upload | None = None
-        self.waits = False
+        self.waits = self.switches = self.whole = False
         self.sink = Buffer()
         self.paused = False
 
@@ -229,18 +248,16 @@ class _Tunnel:
     def on_interim(self, head: ResponseHead) -> None:
         """See `Asker.on_interim`."""
 
-    def on_head(self, head: ResponseHead) -> int | None:
+    def on_head(self, head: ResponseHead) -> None:
         """See `Asker.on_head`."""
         if not 200 <= head.status < 300:
-            raise ConnectError(
-                f"the proxy {self._route.hop} gives no tunnel to {self._route.tunnel}: {head.status} {head.reason}"
-            )
-        return _MAX_REFUSAL
+            said = f"{head.status} {quote(head.reason)}"
+            raise ConnectError(f"the proxy {self._route.hop} gives no tunnel to {self._route.tunnel}: {said}")
 
     def on_body(self) -> None:
         """See `Asker.on_body`."""
 
-    def on_end(self, trailers: list[tuple[str, str]]) -> None:  # noqa: ARG002 - the contract's
+    def on_end(self, trailers: list[tuple[str, str]], body: bytes | None) -> None:  # noqa: ARG002 - the contract's
         """See `Asker.on_end`."""
         self._done(None, BadResponse("expected a tunnel of the proxy"))
 

@@ -4,6 +4,8 @@ It decides when a piece is delivered and when the end is told. It knows nothing 
 shut.
 """
 
+import errno
+import io
 from collections.abc import Callable
 from typing import BinaryIO, Final, Protocol, TypeVar
 
@@ -11,7 +13,7 @@ from evkit.core import Buffer, EventBase, Future
 from evkit.errors import LocalProtocolError
 from evkit.http.client.decoding import Decoder
 from evkit.http.client.response import OnData, OnEnd, Response
-from evkit.http.errors import ContentTooLarge
+from evkit.http.errors import ContentError, ContentTooLarge
 
 T = TypeVar("T")
 
@@ -57,6 +59,7 @@ class Incoming:
         "_pieces",
         "_response",
         "_sink",
+        "_taken",
         "_tap",
     )
 
@@ -69,8 +72,9 @@ class Incoming:
         base: EventBase,
         limit: int | None,
     ) -> None:
-        self._response = response
-        self._tap = tap
+        # These two, and the callbacks, are let go of in the end, for who is behind them refers to this.
+        self._response: Response | None = response
+        self._tap: Tap | None = tap
         self._sink = sink
         self._decoder = decoder
         self._base = base
@@ -78,6 +82,7 @@ class Incoming:
         self._pieces: list[bytes] = []  # of a body that is received whole, and decoded
         self._on_data: OnData | None = None
         self._on_end: OnEnd | None = None
+        self._taken = False  # somebody receives it, or did, or wants none of it
         self._paused = False
         self._delivering = False
         self._ended = False
@@ -102,6 +107,7 @@ class Incoming:
         Raises:
             ContentError: It is cut short.
         """
+        self._tap = self._response = None
         if self._decoder is None:
             return self._sink.remove()
         self._decoder.finish()
@@ -111,6 +117,7 @@ class Incoming:
         """Nothing more comes: that was all, or ``error`` is why."""
         self._ended = True
         self._error = error
+        self._tap = None
         if self._on_end is not None and not self._delivering:
             self._deliver()
 
@@ -118,8 +125,9 @@ class Incoming:
 
     def receive(self, on_data: OnData, on_end: OnEnd) -> None:
         """See `Response.receive`."""
-        if self._on_data is not None:
-            raise LocalProtocolError("the body is being received already")
+        if self._taken:
+            raise LocalProtocolError("the body was received already, or closed")
+        self._taken = True
         self._on_data, self._on_end = on_data, on_end
         self._base.call_soon(self._begin)
 
@@ -127,27 +135,37 @@ class Incoming:
         if self._on_data is None or self._paused:
             return
         self._deliver()
-        if not self._ended and not self._paused:
+        if self._tap is not None and not self._paused:
             self._tap.go_on()
 
     def pause(self) -> None:
         """See `Response.pause`."""
         self._paused = True
-        self._tap.hold()
+        if not self._delivering:  # else the piece that is being delivered is seen first
+            self._hold()
+
+    def _hold(self) -> None:
+        if self._tap is not None:
+            self._tap.hold()
 
     def resume(self) -> None:
         """See `Response.resume`."""
         if self._paused:
             self._paused = False
-            if not self._delivering and self._on_data is not None:
+            if not self._delivering:
                 self._begin()
 
     def close(self) -> None:
         """See `Response.close`."""
-        self._on_data = self._on_end = None
-        self._ended = True
+        self._taken = self._ended = True
+        self._on_data = self._on_end = self._response = None
         self._sink.clear()
-        self._tap.drop()
+        self._drop()
+
+    def _drop(self) -> None:
+        tap, self._tap = self._tap, None
+        if tap is not None:
+            tap.drop()
 
     def read(self) -> Future[bytes]:
         """See `Response.read`."""
@@ -169,7 +187,7 @@ class Incoming:
 
         def write(_response: Response, data: bytes) -> None:
             nonlocal written
-            file.write(data)
+            _write_all(file, data)
             written += len(data)
 
         return self._as_future(write, lambda: written)
@@ -193,14 +211,16 @@ class Incoming:
         self._delivering = True
         try:
             self._hand_on()
-            if self._ended and not self._paused and not self._sink.length:
-                self._tell_end()
         finally:
             self._delivering = False
+        if self._paused:
+            self._hold()
+        elif self._ended:
+            self._tell_end()
 
     def _hand_on(self) -> None:
         try:
-            while not self._paused and self._on_data is not None:
+            while not self._paused and self._on_data is not None and self._response is not None:
                 piece = self._next_piece()
                 if not piece:
                     break
@@ -208,10 +228,10 @@ class Incoming:
         except Exception as error:
             self._sink.clear()
             self._decoder = None
+            self._paused = False  # there is nothing left to wait for
             self._error = self._error or error
-            if not self._ended:
-                self._ended = True
-                self._tap.drop()
+            self._ended = True
+            self._drop()
 
     def _next_piece(self) -> bytes:
         if self._decoder is None:
@@ -223,12 +243,30 @@ class Incoming:
         return piece
 
     def _tell_end(self) -> None:
-        on_end, self._on_end, self._on_data = self._on_end, None, None
-        error = self._error
-        if error is None and self._decoder is not None:
+        """Tell it. What goes wrong there is no fault of the connection, which has another request by now."""
+        on_end, response = self._on_end, self._response
+        self._on_end = self._on_data = self._response = None
+        if on_end is None or response is None:
+            return
+        try:
+            on_end(response, self._outcome())
+        except Exception as error:
+            self._base.escaped(error, on_end)
+
+    def _outcome(self) -> Exception | None:
+        if self._error is None and self._decoder is not None:
             try:
                 self._decoder.finish()
-            except Exception as cut:
-                error = cut
-        if on_end is not None:
-            on_end(self._response, error)
+            except ContentError as cut:
+                return cut
+        return self._error
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """Write ``data``, in several calls where a file without a buffer takes less at once."""
+    view = memoryview(data)
+    while view:
+        taken: int | None = file.write(view)
+        if taken is None and isinstance(file, io.RawIOBase):
+            raise BlockingIOError(errno.EAGAIN, "the file takes nothing for now")
+        view = view[len(view) if taken is None else taken :]

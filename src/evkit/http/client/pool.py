@@ -1,11 +1,12 @@
 """`Pool`: which connection a request goes out on, and how many there may be.
 
 A request takes a free connection to where it goes; or a new one, if there may be one more; or it waits in line. What is
-free is kept for a while, the one used last being the first to be taken again, so that the others grow old.
+free is kept for a while, the one used last being the first to be taken again, so that the others grow old. Where there
+may be no more connections, a free one to somewhere else gives way, and one of many to one place to a place without any.
 """
 
-from collections import deque
 from functools import partial
+from itertools import islice
 from typing import Final, Protocol
 
 from evkit.core import BufferEvent, Event, EventBase
@@ -33,10 +34,10 @@ class _Place:
     """All that goes one way.
 
     Attributes:
-        route: Which way.
+        route: Which.
         free: Connections without a request, the one used last at the end.
-        waiting: In line for one.
-        dials: Connections in the making.
+        waiting: In line for one; whether it must be new.
+        dials: Connections in the making, the newest at the end. They are for the first who wait.
         count: All of its connections, those in the making among them.
     """
 
@@ -45,9 +46,14 @@ class _Place:
     def __init__(self, route: Route) -> None:
         self.route = route
         self.free: list[ClientConnection] = []
-        self.waiting: deque[Customer] = deque()
-        self.dials: set[Dial] = set()
+        self.waiting: dict[Customer, bool] = {}
+        self.dials: dict[Dial, None] = {}
         self.count = 0
+
+    @property
+    def hungry(self) -> bool:
+        """Whether somebody waits for whom no connection is in the making."""
+        return len(self.waiting) > len(self.dials)
 
 
 class Pool:
@@ -60,20 +66,27 @@ class Pool:
         max_per_host: Most to one place.
         idle: Seconds to keep a free one; ``None``: until its server closes it.
 
+    Attributes:
+        resting: Who will want a connection again, after a pause, and hears like all others when the pool is closed.
+
     Raises:
         ValueError: A limit is less than 1.
     """
 
     __slots__ = (
         "_base",
+        "_closed",
         "_count",
         "_how",
+        "_hungry",
         "_idle",
         "_max",
         "_max_per_host",
-        "_place_of",
         "_places",
+        "_routes",
+        "_serving",
         "_timers",
+        "resting",
     )
 
     def __init__(
@@ -92,10 +105,14 @@ class Pool:
         self._max = max_connections
         self._max_per_host = max_per_host
         self._idle = idle
+        self._closed = False
         self._count = 0
         self._places: dict[Route, _Place] = {}
-        self._place_of: dict[ClientConnection, _Place] = {}
-        self._timers: dict[Customer, Event] = {}  # of those who wait
+        self._routes: dict[ClientConnection, Route] = {}  # the oldest first
+        self._hungry: dict[Route, None] = {}  # the places that are, who began to be first
+        self._serving = False
+        self._timers: dict[Customer, Event] = {}  # of those who wait without a connection in the making
+        self.resting: set[Customer] = set()
 
     def __repr__(self) -> str:
         waiting = sum(len(place.waiting) for place in self._places.values())
@@ -111,162 +128,219 @@ class Pool:
             fresh: Not one that was used before.
         """
         place = self._places.get(route)
-        if place is None:
-            place = self._places[route] = _Place(route)
-        while place.free and not fresh:
+        while place is not None and place.free and not fresh:
             connection = place.free.pop()
             if connection.usable:
                 customer.on_connection(connection)
                 return
             connection.close()
-        place.waiting.append(customer)
-        if not self._grow(place):
-            self._let_wait(customer)
+            place = self._places.get(route)  # it was forgotten, if that was all
+        if self._closed:
+            customer.on_failed(_closed(), Progress.BROKEN)
+        else:
+            self._queue(place or _Place(route), customer, fresh=fresh)
 
     def leave(self, route: Route, customer: Customer) -> None:
         """Don't wait any longer."""
         place = self._places.get(route)
         if place is not None and customer in place.waiting:
-            place.waiting.remove(customer)
-            self._stop_timer(customer)
+            self._forget(place, customer)
             while len(place.dials) > len(place.waiting):
-                self._drop_dial(place)
-            self._forget_if_empty(place)
+                dial = next(reversed(place.dials))
+                dial.cancel()
+                self._end_dial(place, dial)
+            self._serve()
 
     def close(self) -> None:
-        """Close all connections; who waits or has a request hears that the client was closed."""
+        """Close all connections; who waits, rests or has a request hears that the client was closed."""
+        self._closed = True
         for place in list(self._places.values()):
-            for dial in tuple(place.dials):
+            for dial in list(place.dials):
                 dial.cancel()
-            self._count -= len(place.dials)
-            place.count -= len(place.dials)
-            place.dials.clear()
-            self._fail_all(place, LocalProtocolError("the client was closed"))
-            self._forget_if_empty(place)
-        for connection in tuple(self._place_of):
-            connection.close()
-
-    # Growing
-
-    def _grow(self, place: _Place) -> bool:
-        """Begin one more connection for who waits, if there may be one; return whether one is on its way to each."""
-        if len(place.dials) >= len(place.waiting):
-            return True
-        if place.count >= self._max_per_host or not self._has_room():
-            return False
-        dial = Dial(self._base, place.route, self._how, self._on_dialled)
-        place.dials.add(dial)
-        place.count += 1
-        self._count += 1
-        try:
-            dial.start()
-        except Exception as error:
-            self._dial_over(place, dial)
-            self._fail_first(place, error)
-        return True
-
-    def _has_room(self) -> bool:
-        """Return whether there may be one more; a free one elsewhere gives way."""
-        if self._count < self._max:
-            return True
-        for place in self._places.values():
-            if place.free:
-                place.free.pop(0).close()
-                return self._count < self._max
-        return False
-
-    def _on_dialled(self, dial: Dial, bev: BufferEvent | None, error: Exception | None) -> None:
-        place = self._places[dial.route]
-        self._dial_over(place, dial)
-        if bev is None:
-            self._fail_first(place, error or ConnectError("there is no connection"))
-            return
-        connection = ClientConnection(self, bev, self._how.make_engine(), self._how.timeouts, self._idle)
-        place.count += 1
-        self._count += 1
-        self._place_of[connection] = place
-        self.released(connection)
-
-    def _dial_over(self, place: _Place, dial: Dial) -> None:
-        place.dials.discard(dial)
-        place.count -= 1
-        self._count -= 1
-
-    def _drop_dial(self, place: _Place) -> None:
-        dial = next(iter(place.dials))
-        dial.cancel()
-        self._dial_over(place, dial)
+                self._end_dial(place, dial)
+            while place.waiting:
+                self._first(place).on_failed(_closed(), Progress.BROKEN)
+        for connection in list(self._routes):
+            connection.abort(_closed())
+        while self.resting:
+            self.resting.pop().on_failed(_closed(), Progress.BROKEN)
 
     # Those in line
 
-    def _let_wait(self, customer: Customer) -> None:
+    def _queue(self, place: _Place, customer: Customer, *, fresh: bool) -> None:
+        self._places[place.route] = place
+        place.waiting[customer] = fresh
+        self._changed(place)
+        self._serve()
         limit = self._how.timeouts.pool
-        if limit is not None:
-            timer = self._base.timer(partial(self._waited_in_vain, customer))
+        if limit is None or customer not in place.waiting or customer in self._timers:
+            return
+        if place.hungry:
+            timer = self._base.timer(partial(self._waited_in_vain, place, customer))
             self._timers[customer] = timer
             timer.add(limit)
 
-    def _waited_in_vain(self, customer: Customer, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        self._stop_timer(customer)
-        for place in self._places.values():
-            if customer in place.waiting:
-                place.waiting.remove(customer)
+    def _waited_in_vain(
+        self,
+        place: _Place,
+        customer: Customer,
+        event: Event,  # noqa: ARG002 - a callback
+        what: int,  # noqa: ARG002 - a callback
+    ) -> None:
+        self._forget(place, customer)
         limit = self._how.timeouts.pool
         error = RequestTimeout(f"no connection was free within {limit:g} s", during="connect", phase="pool")
         customer.on_failed(error, Progress.NOTHING_SENT)
+
+    def _first(self, place: _Place) -> Customer:
+        """Take the first out of the line, where there is one."""
+        customer = next(iter(place.waiting))
+        self._forget(place, customer)
+        return customer
+
+    def _forget(self, place: _Place, customer: Customer) -> None:
+        del place.waiting[customer]
+        self._stop_timer(customer)
+        self._changed(place)
 
     def _stop_timer(self, customer: Customer) -> None:
         timer = self._timers.pop(customer, None)
         if timer is not None:
             timer.free()
 
-    def _first(self, place: _Place) -> Customer | None:
-        if not place.waiting:
-            return None
-        customer = place.waiting.popleft()
-        self._stop_timer(customer)
-        return customer
+    def _changed(self, place: _Place) -> None:
+        """Note who waits for a connection that nobody makes; who waits for one in the making has connecting's time."""
+        if place.hungry:
+            self._hungry.setdefault(place.route)
+        else:
+            self._hungry.pop(place.route, None)
+            if not (place.count or place.waiting):
+                self._places.pop(place.route, None)
+        if self._timers:
+            for customer in islice(place.waiting, len(place.dials)):
+                self._stop_timer(customer)
 
     def _fail_first(self, place: _Place, error: Exception) -> None:
-        customer = self._first(place)
-        self._forget_if_empty(place)
-        if customer is not None:
-            customer.on_failed(error, Progress.NOTHING_SENT)
-        self._serve_others()
+        if place.waiting:
+            self._first(place).on_failed(error, Progress.NOTHING_SENT)
 
-    def _fail_all(self, place: _Place, error: Exception) -> None:
-        while (customer := self._first(place)) is not None:
-            customer.on_failed(error, Progress.BROKEN)
+    # Growing
 
-    def _serve_others(self) -> None:
-        """There is room for one more connection: begin one for somebody who waits for it."""
-        for place in list(self._places.values()):
-            if len(place.dials) < len(place.waiting) and self._grow(place):
+    def _serve(self) -> None:
+        """Begin connections for those who wait, as long as there may be more."""
+        if self._serving:
+            return  # whoever calls from inside is served by the loop below
+        self._serving = True
+        try:
+            while self._hungry and (place := self._next_hungry()) is not None:
+                self._dial(place)
+        finally:
+            self._serving = False
+
+    def _next_hungry(self) -> _Place | None:
+        """Return a place for which there may be one more: one without any, or else who waits longest."""
+        found: _Place | None = None
+        for route in self._hungry:
+            place = self._places[route]
+            if not place.count:
+                found = place
+                break
+            if found is None and (place.count < self._max_per_host or place.free):
+                found = place
+        return found if found is not None and self._make_room(found) else None
+
+    def _make_room(self, place: _Place) -> bool:
+        """Return whether there may be one more to ``place``; one that is free gives way."""
+        if place.count >= self._max_per_host:
+            place.free[0].close()
+        elif self._count >= self._max:
+            self._give_up_oldest()
+        return self._count < self._max and place.count < self._max_per_host
+
+    def _give_up_oldest(self) -> None:
+        """Close the oldest of the free connections, wherever it leads."""
+        for connection, route in self._routes.items():
+            if connection in self._places[route].free:
+                connection.close()
                 return
+
+    def _dial(self, place: _Place) -> None:
+        dial = Dial(self._base, place.route, self._how, self._on_dialled)
+        place.dials[dial] = None
+        place.count += 1
+        self._count += 1
+        self._changed(place)
+        try:
+            dial.start()
+        except Exception as error:
+            self._on_dialled(dial, None, error)
+
+    def _on_dialled(self, dial: Dial, bev: BufferEvent | None, error: Exception | None) -> None:
+        place = self._places[dial.route]
+        if bev is None:
+            self._end_dial(place, dial)
+            self._fail_first(place, error or ConnectError("there is no connection"))
+            self._serve()
+            return
+        connection = ClientConnection(self, bev, self._how.make_engine(), self._how.timeouts, self._idle)
+        del place.dials[dial]  # it counts on, as what it has become
+        self._routes[connection] = place.route
+        if place.waiting:
+            self._first(place).on_connection(connection)
+        else:
+            self._keep(place, connection)
+
+    def _end_dial(self, place: _Place, dial: Dial) -> None:
+        del place.dials[dial]
+        self._count_off(place)
+
+    def _count_off(self, place: _Place) -> None:
+        place.count -= 1
+        self._count -= 1
+        self._changed(place)
 
     # See Owner
 
     def released(self, connection: ClientConnection) -> None:
         """See `Owner.released`."""
-        place = self._place_of[connection]
-        customer = self._first(place)
-        if customer is None:
-            place.free.append(connection)
+        place = self._places[self._routes[connection]]
+        if not place.waiting:
+            self._keep(place, connection)
+        elif self._gives_way(place):
+            connection.close()
         else:
-            customer.on_connection(connection)
+            self._pass_on(place, connection)
+
+    def _pass_on(self, place: _Place, connection: ClientConnection) -> None:
+        for customer, fresh in place.waiting.items():
+            if not fresh:
+                self._forget(place, customer)
+                customer.on_connection(connection)
+                return
+        self._keep(place, connection)
+
+    def _keep(self, place: _Place, connection: ClientConnection) -> None:
+        place.free.append(connection)
+        if self._hungry:
+            self._serve()
+
+    def _gives_way(self, place: _Place) -> bool:
+        """Return whether one of the many connections to ``place`` must end, for others who have none."""
+        if place.count == 1 or self._count < self._max:
+            return False
+        return any(not self._places[route].count for route in self._hungry)
 
     def lost(self, connection: ClientConnection) -> None:
         """See `Owner.lost`."""
-        place = self._place_of.pop(connection, None)
-        if place is None:
+        route = self._routes.pop(connection, None)
+        if route is None:
             return
-        place.count -= 1
-        self._count -= 1
+        place = self._places[route]
         if connection in place.free:
             place.free.remove(connection)
-        self._forget_if_empty(place)
-        self._serve_others()
+        self._count_off(place)
+        self._serve()
 
-    def _forget_if_empty(self, place: _Place) -> None:
-        if not (place.count or place.waiting or place.dials):
-            self._places.pop(place.route, None)
+
+def _closed() -> LocalProtocolError:
+    return LocalProtocolError("the client was closed")

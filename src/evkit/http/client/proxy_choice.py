@@ -74,14 +74,25 @@ class Route:
     proxy: Proxy | None = None
     tunnel: Origin | None = None
 
+    _hash: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Each request looks its route up.
+        object.__setattr__(self, "_hash", hash((self.hop, self.proxy, self.tunnel)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
     def target(self, url: Uri) -> str:
         """Return the target of a request that goes this way: path and query, or for a proxy the whole URL.
 
         Source: RFC 9112 §3.2.1, §3.2.2. No user and no fragment is in it.
         """
-        if self.proxy is None or self.tunnel is not None:
-            return url.target
-        return f"{Origin.of(url)}{url.target}"
+        return f"{self.prefix(Origin.of(url))}{url.target}"
+
+    def prefix(self, origin: Origin) -> str:
+        """Return what stands before path and query in the target of a request to ``origin``."""
+        return "" if self.proxy is None or self.tunnel is not None else str(origin)
 
     @property
     def fields(self) -> tuple[Pair, ...]:

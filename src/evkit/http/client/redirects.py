@@ -6,11 +6,11 @@ one can be sent once more.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote as percent_encode
 
-from evkit.http.client.origin import Origin
+from evkit.http.client.origin import Origin, parse_url
 from evkit.http.errors import RedirectError, quote
 from evkit.http.headers import Headers
 from evkit.http.uri import Uri
@@ -39,22 +39,44 @@ _OF_CONTENT: Final = frozenset(
 _OUTSIDE: Final = re.compile(r"[^\x21-\x7e]++")
 
 
-@dataclass(frozen=True, slots=True)
 class Step:
-    """One request on the way to the answer.
+    """One request on the way to the answer. It does not change.
 
     Attributes:
         method: As it is sent.
-        url: Absolute, of http or https. What stands before an ``@`` in it is not sent.
+        url: Absolute, of http or https. What stands before an ``@`` in it is not sent. It may be given as text that is
+            known to be in order; then it is taken apart when somebody asks for it, as most never do.
         fields: The caller's, and what the client adds for the first origin only, credentials for example; not what it
             adds anew to each request (framing, cookies from a jar, credentials for a proxy).
         body: Whether the request has one.
     """
 
-    method: str
-    url: Uri
-    fields: Sequence[Pair] = ()
-    body: bool = False
+    __slots__ = ("_url", "body", "fields", "method")
+
+    def __init__(self, method: str, url: Uri | str, fields: Sequence[Pair] = (), body: bool = False) -> None:
+        self.method = method
+        self._url = url
+        self.fields = fields
+        self.body = body
+
+    @property
+    def url(self) -> Uri:
+        """See above."""
+        url = self._url
+        if isinstance(url, str):
+            url = self._url = parse_url(url)
+        return url
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Step):
+            return NotImplemented
+        mine, theirs = ((step.method, step.url, list(step.fields), step.body) for step in (self, other))
+        return mine == theirs
+
+    __hash__ = None  # type: ignore[assignment]  # nobody looks one up
+
+    def __repr__(self) -> str:
+        return f"Step({self.method!r}, {str(self.url)!r}, {self.fields!r}, {self.body})"
 
 
 class Redirects:

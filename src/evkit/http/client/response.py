@@ -147,9 +147,12 @@ class Response:
         """The body as JSON.
 
         Raises:
-            ValueError: It is none.
+            ValueError: It is none, or nested too deeply.
         """
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
 
     # The body as it comes
 
@@ -159,12 +162,12 @@ class Response:
         Until this is called, or `read` or `save`, the server has to wait; it may give up.
 
         Args:
-            on_data: ``on_data(response, data)`` for each piece, decoded.
+            on_data: ``on_data(response, data)`` for each piece, decoded. What it raises ends the body.
             on_end: ``on_end(response, error)``, once: ``None`` when the body is complete; `trailers` are there then.
                 Else what went wrong, and the body is not to be trusted.
 
         Raises:
-            LocalProtocolError: The response was received whole, or is being received already.
+            LocalProtocolError: The response was received whole, or was received already, or closed.
         """
         self._streamed("receive()").receive(on_data, on_end)
 
@@ -172,12 +175,12 @@ class Response:
         """Collect the body; for requests made with ``stream=True``. Its limit is ``max_body``.
 
         Raises:
-            LocalProtocolError: The response was received whole, or is being received already.
+            LocalProtocolError: The response was received whole, or was received already, or closed.
         """
         return self._streamed("read()").read()
 
     def save(self, file: BinaryIO) -> Future[int]:
-        """Write the body to a file as it comes; for requests made with ``stream=True``.
+        """Write the body to a file as it comes; for requests made with ``stream=True``. There is no limit.
 
         Args:
             file: Open for writing bytes. It is written to from the loop, so nothing slow should be behind it.
@@ -186,7 +189,7 @@ class Response:
             A future of how many bytes were written.
 
         Raises:
-            LocalProtocolError: The response was received whole, or is being received already.
+            LocalProtocolError: The response was received whole, or was received already, or closed.
         """
         return self._streamed("save()").save(file)
 
@@ -228,10 +231,10 @@ def _charset(content_type: str) -> str:
         found = codecs.lookup(match[1]) if match is not None else None
     except LookupError:
         found = None
-    if found is None or found.name in _NO_CHARSETS:
+    if found is None or found.name.replace("-", "_") in _NO_CHARSETS:
         return "utf-8"
     try:
-        b"".decode(found.name)
+        b" ".decode(found.name, "replace")
     except LookupError:  # it codes bytes as bytes
         return "utf-8"
     return found.name

@@ -22,7 +22,8 @@ class ClientTimeouts:
         head: From the end of the request to the end of the response's head, however it trickles.
         body: Without a byte of the response's body.
         total: For all of it, from the call to the result: redirects, retries and the pauses between them. A response
-            whose body is received piece by piece is the result as soon as its head is there.
+            whose body is received piece by piece is the result as soon as its head is there; somebody has to begin to
+            receive it within this time, too.
 
     Raises:
         ValueError: One is negative or not a number.

@@ -115,6 +115,15 @@ class ResponseEngine(Protocol):
             BadResponse: the framing is broken, or a limit was passed.
         """
 
+    def take_body(self, source: Buffer) -> bytes | None:
+        """Take the whole body from ``source``, if all of it has come and it stands there as it is.
+
+        To be called before `read_body`, which else has nothing to read any more.
+
+        Returns:
+            The body; ``None``: it comes in pieces, so call `read_body`.
+        """
+
     def end(self) -> None:
         """Hear that nothing more will come: the server has closed its side.
 

@@ -72,6 +72,10 @@ class H11ResponseEngine:
             b"".join([b"%b:%b\r\n" % pair for pair in response.headers.raw_items()]),
         )
 
+    def take_body(self, source: Buffer) -> bytes | None:  # noqa: ARG002 - the contract's
+        """See `ResponseEngine.take_body`: h11 reads every body piece by piece."""
+        return None
+
     def read_body(self, source: Buffer, sink: Buffer) -> bool:
         """Move the body bytes that are there to ``sink``; see `ResponseEngine.read_body`."""
         connection = self._h11

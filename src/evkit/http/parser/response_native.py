@@ -106,6 +106,14 @@ class NativeResponseEngine:
         else:
             self._body_size = self._body_left = length
 
+    def take_body(self, source: Buffer) -> bytes | None:
+        """Take the whole body, if it is there; see `ResponseEngine.take_body`."""
+        size = self._body_left
+        if self._chunks is not None or self._until_close or source.length < size:
+            return None
+        self._body_left = 0
+        return source.remove(size) if size else b""
+
     def read_body(self, source: Buffer, sink: Buffer) -> bool:
         """Move the body bytes that are there to ``sink``; see `ResponseEngine.read_body`."""
         if self._chunks is not None:

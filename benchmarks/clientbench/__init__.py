@@ -1,0 +1,1 @@
+"""The parts of the client's benchmark: `bench_client.py` puts them together, `corebench` measures and reports."""

@@ -1,0 +1,1 @@
+"""The parts of the WebSocket benchmark: `bench_websocket.py` puts them together, `corebench` measures and reports."""
