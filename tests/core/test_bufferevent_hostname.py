@@ -101,6 +101,61 @@ def test_what_was_written_meanwhile_goes_out_when_connected(
     bev.close()
 
 
+def test_it_comes_from_where_it_is_told_to(base: EventBase, listening: socket.socket) -> None:
+    connecting = Connecting(base, local=("127.0.0.2", 0))
+    assert connecting.resolver.asked == [("name", 80, socket.AF_INET)]
+    connecting.answer(listening.getsockname())
+    base.dispatch()
+    assert connecting.heard == [BEV_EVENT_CONNECTED]
+    peer, address = listening.accept()
+    with peer:
+        assert address[0] == "127.0.0.2"
+    connecting.bev.close()
+
+
+def test_a_local_address_may_have_a_port(
+    base: EventBase, listening: socket.socket, refusing: Address
+) -> None:
+    connecting = Connecting(base, local=refusing)
+    connecting.answer(listening.getsockname())
+    base.dispatch()
+    peer, address = listening.accept()
+    peer.close()
+    assert address == refusing
+    connecting.bev.close()
+
+
+def test_a_local_address_that_is_none_of_this_machine(base: EventBase, listening: socket.socket) -> None:
+    connecting = Connecting(base, local=("192.0.2.1", 0))
+    connecting.answer(listening.getsockname())
+    base.dispatch()
+    assert connecting.heard == [BEV_EVENT_ERROR]
+    assert "Cannot assign requested address" in str(connecting.bev.error)
+    connecting.bev.close()
+
+
+def test_addresses_of_another_family_than_the_local_one_fail(
+    base: EventBase, listening: socket.socket
+) -> None:
+    connecting = Connecting(base, local=("127.0.0.1", 0))
+    connecting.answer(("::1", 80))
+    base.dispatch()
+    assert connecting.heard == [BEV_EVENT_ERROR]
+    assert "another family" in str(connecting.bev.error)
+    connecting.bev.close()
+
+
+@pytest.mark.parametrize(
+    ("local", "family"),
+    [("/a/path", socket.AF_UNSPEC), (("a.name", 0), socket.AF_UNSPEC), (("127.0.0.1", 0), socket.AF_INET6)],
+)
+def test_what_is_no_address_to_connect_from(base: EventBase, local: Address, family: int) -> None:
+    bev = SocketBufferEvent(base)
+    with pytest.raises(ValueError, match="expected"):
+        bev.connect_host("localhost", 80, local=local, family=family)
+    bev.close()
+
+
 def test_address_that_refuses_is_not_the_end(
     base: EventBase, listening: socket.socket, refusing: Address
 ) -> None:

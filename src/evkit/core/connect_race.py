@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from evkit.core.event import Deferred, Event, check_callback
 from evkit.core.flags import EV_WRITE
 from evkit.core.happy_eyeballs import CONNECTION_ATTEMPT_DELAY, HappyEyeballs, Outcome, Step
-from evkit.core.net import CONNECT_GOES_ON, Address, begin_connecting, family_of, stream_socket
+from evkit.core.net import CONNECT_GOES_ON, Address, begin_connecting, bind_local, family_of, stream_socket
 from evkit.errors import LoopError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class ConnectRace:
             non-blocking stream socket, from the call on.
         timeout: Seconds ``>= 0`` for all of it; ``None``: as long as the system tries.
         delay: Seconds to wait for an address before the next one is tried beside it, 0.1 to 2.
+        local: The address to connect from; ``None``: the system chooses. Addresses of another family fail.
 
     Attributes:
         base: The event base.
@@ -57,6 +58,7 @@ class ConnectRace:
     __slots__ = (
         "_attempts",
         "_callback",
+        "_local",
         "_plan",
         "_report",
         "_started",
@@ -74,12 +76,14 @@ class ConnectRace:
         *,
         timeout: float | None = None,
         delay: float = CONNECTION_ATTEMPT_DELAY,
+        local: Address | None = None,
     ) -> None:
         if timeout is not None:
             base.check_timeout(timeout)
         self.base = base
         self.errors: ConnectErrors = []
         self._callback: RaceCallback | None = check_callback(callback)
+        self._local = local
         self._plan = HappyEyeballs(addresses, timeout=timeout, delay=delay)
         self._started = False
         self._attempts: dict[int, _Attempt] = {}
@@ -153,7 +157,7 @@ class ConnectRace:
     def _begin(self, index: int) -> Step | None:
         """Begin an attempt; return what follows if its end is known at once."""
         try:
-            sock, connected = _begin_connecting(self._plan.addresses[index])
+            sock, connected = _begin_connecting(self._plan.addresses[index], self._local)
         except OSError as error:
             return self._failed(index, error)
         if connected:
@@ -209,7 +213,7 @@ class ConnectRace:
             self._follow(self._succeeded(attempt.index, attempt.socket))
 
 
-def _begin_connecting(address: Address) -> tuple[socket.socket, bool]:
+def _begin_connecting(address: Address, local: Address | None) -> tuple[socket.socket, bool]:
     """Return a socket that is connecting to ``address``, and whether it is connected already.
 
     Raises:
@@ -217,6 +221,8 @@ def _begin_connecting(address: Address) -> tuple[socket.socket, bool]:
     """
     sock = stream_socket(family_of(address))
     try:
+        if local is not None:
+            bind_local(sock, local)
         code = begin_connecting(sock, address)
         if code not in CONNECT_GOES_ON:
             raise _system_error(code)

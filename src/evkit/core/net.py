@@ -5,7 +5,7 @@ Source: libevent's evutil. Knows nothing of events or buffers.
 
 import os
 import socket
-from errno import EACCES, EADDRINUSE, EINPROGRESS, EINTR
+from errno import EACCES, EADDRINUSE, EAFNOSUPPORT, EINPROGRESS, EINTR
 from typing import TYPE_CHECKING, Final, Protocol
 
 from evkit.core.unix_socket import bind_unix, remove_if_abandoned
@@ -23,6 +23,8 @@ _WITH_SCOPE: Final = 4  # items of an address
 _RANDOM_PORTS: Final = 16
 """Random ports that are tried before the system chooses one."""
 _FIRST_PORT: Final = 1024
+_BIND_ADDRESS_NO_PORT: Final = 24
+"""Linux's ``IP_BIND_ADDRESS_NO_PORT``, which Python has no name for before 3.12."""
 _MAX_KEEPALIVE: Final = 32767
 """Linux's ``MAX_TCP_KEEPIDLE``."""
 
@@ -224,6 +226,29 @@ def stream_socket(family: int) -> socket.socket:
     if family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
     return sock
+
+
+def bind_local(sock: socket.socket, local: Address) -> None:
+    """Have a socket connect from an address of this machine.
+
+    Args:
+        sock: Of a stream, and not bound yet.
+        local: ``(ip, port)``; with port 0 the system chooses one when it connects, and may give one out for several
+            connections to different places.
+
+    Raises:
+        OSError: It is of another family, none of this machine's, or in use.
+
+    Source: ``evhttp_connection_set_local_address``; ip(7) for ``IP_BIND_ADDRESS_NO_PORT``.
+    """
+    if family_of(local) != sock.family:
+        raise OSError(EAFNOSUPPORT, f"the local address {format_address(local)} is of another family")
+    if not local[1]:
+        try:
+            sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, True)
+        except OSError:
+            pass  # another system, whose ports run out sooner
+    sock.bind(with_scope(local))
 
 
 def begin_connecting(sock: socket.socket, address: Address) -> int:

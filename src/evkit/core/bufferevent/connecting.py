@@ -167,6 +167,7 @@ class ConnectingBufferEvent(RateLimitedBufferEvent):
         *,
         resolver: Resolver | None = None,
         family: int = socket.AF_UNSPEC,
+        local: Address | None = None,
     ) -> None:
         """Look a host up and connect to the first of its addresses that answers.
 
@@ -178,9 +179,11 @@ class ConnectingBufferEvent(RateLimitedBufferEvent):
             port: 0 to 65535.
             resolver: Finds the addresses; ``None``: that of the base.
             family: ``AF_INET`` or ``AF_INET6`` for one family only.
+            local: The address to connect from, ``("192.0.2.7", 0)``; only addresses of its family are tried.
 
         Raises:
-            ValueError: This can't be looked up, or the connection has a socket, is closed or connecting already.
+            ValueError: This can't be looked up, ``local`` is no IP address, or the connection has a socket, is closed
+                or connecting already.
             Exception: What else the resolver raises, such as the ``LoopError`` of one that is closed.
 
         Source: ``bufferevent_socket_connect_hostname``, which tries one address, and blocks without evdns; RFC 8305.
@@ -196,7 +199,7 @@ class ConnectingBufferEvent(RateLimitedBufferEvent):
         if resolver is None:
             resolver = self.base.resolver = SystemResolver(self.base)
         self._attempt = HostConnect(
-            self.base, resolver, host, port, family, self.write_timeout, self._on_host
+            self.base, resolver, host, port, family, self.write_timeout, self._on_host, local
         )
         self._write_held |= HELD_CONNECTING
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from evkit.core.connect_race import ConnectErrors, ConnectRace
 from evkit.core.happy_eyeballs import Outcome
-from evkit.core.net import Address, Resolver, format_address
+from evkit.core.net import Address, Resolver, family_of, format_address
 from evkit.errors import ConnectError, TransportError, TransportTimeout
 
 if TYPE_CHECKING:
@@ -33,14 +33,15 @@ class HostConnect:
         timeout: Seconds for the connecting; ``None``: as long as the system tries. How long a look-up may take is the
             resolver's matter.
         done: Called once, from the loop, unless `cancel` was called before.
+        local: The address to connect from; ``None``: the system chooses.
 
     Raises:
-        ValueError: What is asked for can't be looked up.
+        ValueError: What is asked for can't be looked up, or ``local`` is no IP address.
 
     Source: ``bufferevent_socket_connect_hostname``, which tries the first address only; RFC 8305.
     """
 
-    __slots__ = ("_base", "_done", "_lookup", "_race", "_timeout", "_where")
+    __slots__ = ("_base", "_done", "_local", "_lookup", "_race", "_timeout", "_where")
 
     def __init__(
         self,
@@ -51,7 +52,11 @@ class HostConnect:
         family: int,
         timeout: float | None,
         done: Done,
+        local: Address | None = None,
     ) -> None:
+        if local is not None:
+            family = _family_from(local, family)
+        self._local = local
         self._base = base
         self._where = format_address((host, port))
         self._timeout = timeout
@@ -79,7 +84,9 @@ class HostConnect:
             self._done(None, _not_found(self._where, error))
             return
         try:
-            self._race = ConnectRace(self._base, future.result(), self._on_race, timeout=self._timeout)
+            self._race = ConnectRace(
+                self._base, future.result(), self._on_race, timeout=self._timeout, local=self._local
+            )
         except (TypeError, ValueError) as wrong:  # a resolver that gives what are no addresses
             self._done(None, _not_found(self._where, wrong))
             return
@@ -92,6 +99,14 @@ class HostConnect:
             self._done(None, _too_late(self._where, self._timeout, errors))
         else:
             self._done(None, _all_failed(self._where, errors))
+
+
+def _family_from(local: Address, family: int) -> int:
+    """Return the family of a local address, which has to be that which is asked for, if one is."""
+    found = family_of(local)
+    if found == socket.AF_UNIX or family not in (socket.AF_UNSPEC, found):
+        raise ValueError(f"expected an IP address to connect from, of the family asked for, got {local!r}")
+    return found
 
 
 def _not_found(where: str, error: BaseException | None) -> ConnectError:

@@ -148,7 +148,13 @@ class TLSBufferEvent(TLSRecords):
         self._over_socket().connect(address)
 
     def connect_host(
-        self, host: str, port: int, *, resolver: Resolver | None = None, family: int = socket.AF_UNSPEC
+        self,
+        host: str,
+        port: int,
+        *,
+        resolver: Resolver | None = None,
+        family: int = socket.AF_UNSPEC,
+        local: Address | None = None,
     ) -> None:
         """Look a host up and connect the socket below; see `SocketBufferEvent.connect_host`. The handshake follows.
 
@@ -157,7 +163,7 @@ class TLSBufferEvent(TLSRecords):
         Raises:
             ValueError: There is no socket below, or what `SocketBufferEvent.connect_host` says.
         """
-        self._over_socket().connect_host(host, port, resolver=resolver, family=family)
+        self._over_socket().connect_host(host, port, resolver=resolver, family=family, local=local)
 
     def _over_socket(self) -> SocketBufferEvent:
         below = self._underlying

@@ -101,6 +101,7 @@ class Client:
             context says else.
         resolver: Finds addresses; ``None``: that of the base.
         family: ``AF_INET`` or ``AF_INET6`` for addresses of one family only.
+        local: The address to connect from, ``("192.0.2.7", 0)``; only addresses of its family are tried then.
         unix: The path of a unix socket to connect to, whatever the host of a URL is.
         max_connections: Most connections at a time.
         max_per_host: Most to one server.
@@ -136,6 +137,7 @@ class Client:
         tls: "ssl.SSLContext | None" = None,
         resolver: Resolver | None = None,
         family: int = socket.AF_UNSPEC,
+        local: tuple[str, int] | None = None,
         unix: str | None = None,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         max_per_host: int = DEFAULT_MAX_PER_HOST,
@@ -156,7 +158,7 @@ class Client:
         timeouts = timeouts or ClientTimeouts()
         make_engine = partial(make_response_engine, engine, limits)
         make_engine()  # a wrong name is an error now and not with the first request
-        how = Dialling(timeouts, make_engine, resolver, family, unix, tls, make_bufferevent)
+        how = Dialling(timeouts, make_engine, resolver, family, local, unix, tls, make_bufferevent)
         self._terms = Terms(
             base,
             Pool(base, how, max_connections=max_connections, max_per_host=max_per_host, idle=idle),

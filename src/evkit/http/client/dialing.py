@@ -17,7 +17,7 @@ from evkit.core import (
     EventBase,
     SocketBufferEvent,
 )
-from evkit.core.net import Resolver
+from evkit.core.net import Address, Resolver
 from evkit.errors import ConnectError, ConnectionLost, TransportError
 from evkit.http.client.connection import ClientConnection
 from evkit.http.client.origin import Origin
@@ -45,6 +45,7 @@ class Dialling:
         make_engine: Makes the parser of a proxy's answer.
         resolver: Finds addresses; ``None``: that of the base.
         family: ``AF_INET`` or ``AF_INET6`` for addresses of one family only.
+        local: The address to connect from; ``None``: the system chooses.
         unix: The path of a unix socket to connect to, whatever the host of a URL is.
         context: What to trust and to show under TLS; ``None``: the system's certificates.
         make_bufferevent: Makes a connection's plain bufferevent, which is not connected yet.
@@ -54,6 +55,7 @@ class Dialling:
     make_engine: Callable[[], ResponseEngine] = field(repr=False)
     resolver: Resolver | None = None
     family: int = socket.AF_UNSPEC
+    local: Address | None = None
     unix: str | None = None
     context: "ssl.SSLContext | None" = None
     make_bufferevent: Callable[[EventBase], SocketBufferEvent] = field(default=SocketBufferEvent, repr=False)
@@ -101,7 +103,9 @@ class Dial:
                 bev.connect(self._how.unix)
             else:
                 host, port = self.route.hop.address
-                bev.connect_host(host, port, resolver=self._how.resolver, family=self._how.family)
+                bev.connect_host(
+                    host, port, resolver=self._how.resolver, family=self._how.family, local=self._how.local
+                )
         except BaseException:
             self.cancel()
             raise
