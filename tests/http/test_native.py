@@ -200,10 +200,25 @@ def test_trailers_do_not_rule() -> None:
         parse_trailers(b"Connection: close\r\n\r\n")
 
 
-_LINES = (b"GET /", b"GET http://a/", b"OPTIONS *", b"CONNECT b:1")
+_LINES = (
+    b"GET /",
+    b"GET http://a/",
+    b"OPTIONS *",
+    b"CONNECT b:1",
+    b"\r\nGET /",
+    b"GET /" + b"long" * 20,
+    b"GET  /",
+    b"GET /a b",
+    b"GET /\r\nX: y",
+    b"G(T /",
+    b"GET",
+    b"",
+)
+_SHORT = Limits(max_target=64)
 _VERSIONS = (b"1.0", b"1.1", b"1.2")
 _FIELDS = (
     b"Host: a\r\n",
+    b"Host: c\r\n",
     b"Host: b\r\nConnection: close\r\n",
     b"Host: a\r\nContent-Length: 2\r\n",
     b"Host: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n",
@@ -219,9 +234,10 @@ def _reads(engine: NativeEngine, head: bytes) -> str:
         request = engine.read_head(source)
     except BadRequest as refusal:
         return f"{refusal.status} {refusal}"
-    assert request is not None
+    if request is None:
+        return f"waits with {len(source)} bytes"
     assert engine.read_body(Buffer(b"x" * request.body_length), Buffer())
-    return f"{request!r} host={request.host} {list(request.headers)}"
+    return f"{request!r} host={request.host} {list(request.headers)} {len(source)} bytes left"
 
 
 @given(
@@ -231,10 +247,17 @@ def _reads(engine: NativeEngine, head: bytes) -> str:
 )
 def test_a_head_is_read_as_if_it_were_the_first(heads: list[tuple[bytes, bytes, bytes]]) -> None:
     """What is remembered of the fields before is good for the same fields alone."""
-    engine = NativeEngine(Limits())
+    engine = NativeEngine(_SHORT)
     for line, version, fields in heads:
         head = b"%b HTTP/%b\r\n%b\r\n" % (line, version, fields)
-        alone = _reads(NativeEngine(Limits()), head)
+        alone = _reads(NativeEngine(_SHORT), head)
         assert _reads(engine, head) == alone
-        if alone[:1] in "45":
+        if not alone.startswith("<"):
             return  # after a refusal the engine is good for nothing
+
+
+def test_heads_that_come_together_are_taken_one_by_one() -> None:
+    engine = NativeEngine(Limits())
+    source = Buffer(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(5)))
+    heads = [engine.read_head(source) for _ in range(6)]
+    assert [head and head.target for head in heads] == ["/0", "/1", "/2", "/3", "/4", None]

@@ -29,6 +29,9 @@ HEAD: Final = re.compile(
     rb"(?:\r\n)?(%b{1,%d}+) (%b++) HTTP/1\.([0-9])(\r\n%b)\r\n" % (TCHAR, MAX_METHOD, TARGET, _FIELDS)
 )
 
+# What of a head stands before the version.
+METHOD_AND_TARGET: Final = re.compile(rb"(%b{1,%d}+) (%b++)" % (TCHAR, MAX_METHOD, TARGET))
+
 # A response's head: minor version, status, reason, field lines. No empty line may stand before it: RFC 9112 §2.2 allows
 # that to servers alone, and what comes after a whole response belongs to none. The space before an empty reason is a
 # MUST (§4), but servers leave it out and nobody reads the line in another way then.

@@ -5,12 +5,13 @@ Only when that match fails is the head read byte by byte (`Scanner`), which says
 It decides nothing about what a request means (`rules`), and knows nothing of sockets, time or replies.
 """
 
+import re
 from typing import Final
 
 from evkit.core.buffer import Buffer
 from evkit.http.parser.chunked import ChunkedReader
 from evkit.http.parser.contract import CHUNKED, Limits, RequestHead
-from evkit.http.parser.grammar import HEAD, RULING
+from evkit.http.parser.grammar import HEAD, METHOD_AND_TARGET, RULING
 from evkit.http.parser.rules import Ruled, decide, heed
 from evkit.http.parser.scan import Scanner
 
@@ -30,10 +31,11 @@ class NativeEngine:
         "_fields",
         "_head_type",
         "_limits",
-        "_minor",
         "_ruled",
         "_scanner",
         "_short",
+        "_tail",
+        "_version",
         "max_body",
         "name",
         "trailers",
@@ -48,8 +50,9 @@ class NativeEngine:
         # A head up to here cannot pass any limit, so that one comparison stands for all of them.
         self._short = min(limits.max_target, limits.max_head, limits.max_fields * _SHORTEST_FIELD)
         self._scanner: Scanner | None = None
-        # The fields of the last head and what they say: a client repeats itself (which is what HPACK lives on).
-        self._fields = self._minor = b""
+        # What the last head had behind its target: all of it, and in it the version and the fields; and what these say.
+        # A client repeats itself (which is what HPACK lives on), so that as a rule only the beginning is news.
+        self._tail = self._version = self._fields = b""
         self._ruled: Ruled = (None, 0, False, False)
         self._body_left = 0
         self._chunks: ChunkedReader | None = None
@@ -59,31 +62,47 @@ class NativeEngine:
         data, start = source.front()
         if self._scanner is not None and not self._scan(data, start):
             return None
-        match = HEAD.match(data, start)
-        if match is None:
-            # Nothing there yet, an unfinished head, or a bad one: the scanner tells, and returns only for the former.
-            self._scan(data, start)
-            return None
-        size = match.end() - start
-        if size > self._short:
-            self._check_limits(data, start, size)
+        tail = self._tail
+        line = None
+        if tail and data.endswith(tail, start):
+            line = METHOD_AND_TARGET.fullmatch(data, start, len(data) - len(tail))
+        if line is not None:
+            size = len(data) - start
+            if size > self._short:
+                self._check_limits(data, start, size)
+            method, target = line.groups()
+        else:
+            line = HEAD.match(data, start)
+            if line is None:
+                # Nothing there yet, an unfinished head, or a bad one: the scanner returns only for the former two.
+                self._scan(data, start)
+                return None
+            size = line.end() - start
+            if size > self._short:
+                self._check_limits(data, start, size)
+            self._heed(line)
+            method, target = line.group(1, 2)
         self._scanner = None
-        method, target, minor, fields = match.groups()
-        if fields != self._fields or minor != self._minor:
-            self._ruled = heed(0 if minor == b"0" else 1, RULING.findall(fields))
-            self._fields, self._minor = fields, minor
         head = decide(
             method.decode(),
             target.decode(),
-            0 if minor == b"0" else 1,
+            0 if self._version == b"0" else 1,
             self._ruled,
-            fields,
+            self._fields,
             self._head_type,
         )
         source.drain(size)
         if head.body_length:
             self._expect_body(head.body_length)
         return head
+
+    def _heed(self, head: re.Match[bytes]) -> None:
+        """Understand what stands behind the target, unless it is what stood there before."""
+        version, fields = head.group(3, 4)
+        if fields != self._fields or version != self._version:
+            self._ruled = heed(0 if version == b"0" else 1, RULING.findall(fields))
+            self._fields, self._version = fields, version
+            self._tail = head.string[head.end(2) : head.end()]
 
     def _scan(self, data: bytes, start: int) -> bool:
         """Return whether the head is complete; raise `BadRequest` if it cannot become so."""
