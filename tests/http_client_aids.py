@@ -195,7 +195,9 @@ class Place:
             return None
         sock.setblocking(False)
         if sock.family == socket.AF_INET:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent in pieces comes in pieces
+            sock.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+            )  # what is sent in pieces comes in pieces
         wire = Wire(self.world, sock)
         self.world.wires.append(wire)
         return wire

@@ -36,6 +36,7 @@ from evkit import (
     TLSBufferEvent,
     Watcher,
 )
+from evkit.cli.parser import Parser
 from evkit.core.buffer import DEFAULT_MAX_READ
 from evkit.core.buffer.chain import COALESCE
 from evkit.core.buffer.flow import MAX_IOVEC
@@ -46,7 +47,22 @@ from evkit.core.datagram import DEFAULT_MAX_QUEUE
 from evkit.core.framing import DEFAULT_MAX_LINE, DEFAULT_MAX_MESSAGE
 from evkit.core.listener import _PAUSE
 from evkit.core.piping import DEFAULT_HIGH
-from evkit.http import Limits, Server, Timeouts
+from evkit.http import (
+    BodyStream,
+    Client,
+    ClientTimeouts,
+    Limits,
+    Redirects,
+    Response,
+    Retries,
+    RetryBudget,
+    Server,
+    Timeouts,
+)
+from evkit.http.client.call import _MAX_SKIPPED
+from evkit.http.client.connection import _MAX_INTERIM
+from evkit.http.client.decoding import MAX_RATIO
+from evkit.http.parser import RESPONSE_LIMITS
 from evkit.http.server import connection, exchange, farewell
 from evkit.http.server.server import DEFAULT_MAX_BODY, DEFAULT_MAX_CONNECTIONS
 from running import PATIENCE
@@ -181,9 +197,29 @@ def test_default_time_out(field: Field[float]) -> None:
     assert default_beside("http.md", f"`Timeouts({field.name}=…)`") == getattr(Timeouts(), field.name)
 
 
+@pytest.mark.parametrize("field", fields(ClientTimeouts), ids=lambda field: field.name)
+def test_default_time_out_of_clients(field: Field[float]) -> None:
+    setting = f"`ClientTimeouts({field.name}=…)`"
+    assert default_beside("http-client.md", setting) == getattr(ClientTimeouts(), field.name)
+
+
+@pytest.mark.parametrize("field", fields(Limits)[1:], ids=lambda field: field.name)
+def test_default_limit_of_responses(field: Field[int]) -> None:
+    assert default_beside("http-client.md", f"`Limits({field.name}=…)`") == getattr(
+        RESPONSE_LIMITS, field.name
+    )
+
+
+@pytest.mark.parametrize("option", ["max_body", "max_connections", "max_per_host", "idle"])
+def test_default_of_clients(option: str) -> None:
+    assert default_beside("http-client.md", f"`Client({option}=…)`") == keywords(Client.__init__)[option]
+
+
 @pytest.mark.parametrize(
     ("page", "setting", "default"),
     [
+        ("http-client.md", "interim responses to one request", _MAX_INTERIM),
+        ("http-client.md", "body of a redirect", _MAX_SKIPPED),
         ("http.md", "`Server(max_body=…)`", DEFAULT_MAX_BODY),
         ("http.md", "`Server(max_connections=…)`", DEFAULT_MAX_CONNECTIONS),
         ("http.md", "pipelined requests", connection._MAX_INPUT),
@@ -210,6 +246,7 @@ def test_other_default(page: str, setting: str, default: int) -> None:
         ("connections.md", f"When {DEFAULT_WRITE_HIGH // 1024} KiB wait"),
         ("connections.md", f"`max_queue`, {DEFAULT_MAX_QUEUE // 1024} KiB"),
         ("connections.md", f"pauses for {_PAUSE:g} s"),
+        ("http-client.md", f"more than {MAX_RATIO:,.0f} times its size"),
         ("tls.md", f"waits for the peer's, {DEFAULT_SHUTDOWN_TIMEOUT:g} s at most"),
     ],
 )
@@ -265,16 +302,73 @@ def test_options_of_pipe_and_connect_host() -> None:
     assert named["family"] == socket.AF_UNSPEC
 
 
+def rules(made: object) -> dict[str, str]:
+    """Return the rows of the table of the arguments of a class: argument to default."""
+    text = (ROOT / "docs/http-client.md").read_text("utf-8")
+    table = text.partition(f"| `{type(made).__name__}(…)` | default |")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {cells[0].strip("`"): cells[1].strip("`") for cells in rows}
+
+
+@pytest.mark.parametrize("made", [Redirects(), Retries()], ids=lambda made: type(made).__name__)
+def test_rules_of_clients(made: object) -> None:
+    parameters = inspect.signature(type(made)).parameters
+    told = rules(made)
+    assert told.keys() == parameters.keys()
+    for name, parameter in parameters.items():
+        if isinstance(parameter.default, bool):
+            assert told[name] == str(parameter.default)
+        elif isinstance(parameter.default, int | float):
+            assert float(told[name].removesuffix(" s")) == parameter.default
+        else:
+            assert told[name] == ("none" if not parameter.default else "the idempotent ones")
+
+
+def test_the_budget_of_retries_is_as_told() -> None:
+    told = "RetryBudget(size=20, ratio=0.1)"
+    assert f"`Client(base, budget={told})` is the default" in (ROOT / "docs/http-client.md").read_text(
+        "utf-8"
+    )
+    assert [parameter.default for parameter in inspect.signature(RetryBudget).parameters.values()] == [
+        20,
+        0.1,
+    ]
+
+
+@pytest.mark.parametrize(("page", "command"), [("http.md", "serve"), ("http-client.md", "get")])
+def test_options_of_commands_exist(page: str, command: str) -> None:
+    parser = Parser(prog="evkit")
+    importlib.import_module(f"evkit.cli.{command}").configure(parser)
+    known = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", parser.format_help(), re.IGNORECASE))
+    text = (ROOT / "docs" / page).read_text("utf-8").partition("## From the shell\n")[2]
+    table = text.partition("| option | what it does |")[2].partition("\n\n")[0]
+    told = {code.split()[0] for row in table.splitlines() for code in names(row.split("|")[1] if row else "")}
+    assert len(told) > 5
+    assert {option for option in told if option.startswith("-")} <= known
+
+
 # Names in the text
 
 _ATTRIBUTE = re.compile(r"^([a-z]+)\.([a-z]\w*)")
 _CLASS = re.compile(r"^[A-Z][A-Za-z]+[a-z][A-Za-z]*\b")
-_GUIDES = ["core", "buffers", "connections", "tls", "threads", "testing", "performance", "tour"]
+_GUIDES = [
+    "core",
+    "buffers",
+    "connections",
+    "http-client",
+    "tls",
+    "threads",
+    "testing",
+    "performance",
+    "tour",
+]
 _SPOKEN_OF: dict[str, tuple[object, ...]] = {
     "backend": (evkit.testing.FakeBackend,),
     "base": (EventBase,),
     "bev": (SocketBufferEvent, PairBufferEvent, TLSBufferEvent),
+    "body": (BodyStream,),
     "buffer": (Buffer,),
+    "client": (Client,),
     "clock": (evkit.testing.ManualClock,),
     "context": (ssl.SSLContext,),
     "endpoint": (DatagramEndpoint,),
@@ -286,11 +380,14 @@ _SPOKEN_OF: dict[str, tuple[object, ...]] = {
     "output": (Buffer,),
     "pair": (evkit.testing.MemoryPair,),
     "request": (evkit.http.Request,),
+    "response": (Response,),
     "server": (Server,),
     "thread": (EventBaseThread,),
     "watcher": (Watcher,),
 }
-_FOREIGN = {"error", "info", "os", "asyncio", "threading", "ssl", "evkit", "example"}
+_FIELDS = {"Authorization", "Content", "Expect", "Retry"}
+"""Names of header fields, up to their first hyphen."""
+_FOREIGN = {"crawler", "error", "info", "os", "asyncio", "threading", "ssl", "evkit", "example"}
 
 
 def spoken_of() -> Iterator[tuple[str, str]]:
@@ -315,13 +412,25 @@ def test_attribute_in_the_text_exists(thing: str, attribute: str) -> None:
     assert any(hasattr(_with_attributes(kind), attribute) for kind in _SPOKEN_OF[thing])
 
 
+def test_each_name_of_the_client_is_told_of() -> None:
+    told = set(re.findall(r"\w+", (ROOT / "docs/http-client.md").read_text("utf-8")))
+    kinds = {name: getattr(evkit.http, name) for name in evkit.http.__all__}
+    of_clients = {
+        name
+        for name, kind in kinds.items()
+        if getattr(kind, "__module__", "").startswith("evkit.http.client")
+    }
+    assert len(of_clients) > 10
+    assert of_clients <= told
+
+
 def test_each_public_name_is_told_of() -> None:
     told = set(re.findall(r"\w+", "".join(page.read_text("utf-8") for page in PAGES)))
     assert set(evkit.__all__) | set(evkit.testing.__all__) <= told
 
 
 @pytest.mark.parametrize(
-    "name", sorted({match[0] for _, code in spoken_of() if (match := _CLASS.match(code))})
+    "name", sorted({match[0] for _, code in spoken_of() if (match := _CLASS.match(code))} - _FIELDS)
 )
 def test_class_in_the_text_exists(name: str) -> None:
     modules = (evkit, evkit.testing, evkit.http, builtins)
@@ -366,7 +475,17 @@ def make_certificate(folder: Path) -> None:
 def test_there_are_programs_to_run() -> None:
     running = [sample.where for sample in samples() if sample.source.startswith(RUNS)]
     assert len(running) >= 40
-    for page in ("core", "buffers", "connections", "tls", "threads", "testing", "tour", "http"):
+    for page in (
+        "core",
+        "buffers",
+        "connections",
+        "tls",
+        "threads",
+        "testing",
+        "tour",
+        "http",
+        "http-client",
+    ):
         assert any(where.startswith(f"docs/{page}.md") for where in running), page
 
 

@@ -20,6 +20,7 @@ from certificates import Certificates, make_certificates  # noqa: F401 - a fixtu
 from evkit import EventBase
 from evkit.core.net import format_address
 from running import PATIENCE, Program, port_in
+from websocket_aids import BINARY, KEY, TEXT, Frame, close_frame, frame, frames
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -62,6 +63,9 @@ def test_every_example_is_run_here() -> None:
         "status_page.py",
         "server_sent_events.py",
         "upload_progress.py",
+        "websocket_chat.py",
+        "crawler.py",  # by test_examples_client.py, as the next
+        "reverse_proxy.py",
     }
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
     for name in tested:
@@ -503,3 +507,77 @@ class TestUploadProgress:
 
     def run(self, change: str, folder: Path) -> Program:
         return Program("-c", UPLOADING % change, str(folder), "0")
+
+
+SAYS = f'''
+import sys
+sys.path.insert(0, {str(EXAMPLES)!r})
+import websocket_chat
+websocket_chat.PAGE += """<script>
+socket.onopen = () => {{ line.value = "a & ü"; form.requestSubmit(); }};
+</script>
+"""
+websocket_chat.main()
+'''
+
+
+class TestChat:
+    def test_all_hear_what_one_says_and_who_comes_and_goes(self) -> None:
+        with run("websocket_chat.py", "0") as program, client_of(program) as client:
+            assert (
+                b'new WebSocket(location.href.replace(/^http/, "ws") + "chat", "chat")' in ask(client, "/")[1]
+            )
+            assert ask(client, "/chat")[0] == 426
+            with self.join(client.port) as first, self.join(client.port) as second:
+                assert self.read(first, 2) == [b"guest 1 comes in", b"guest 2 comes in"]
+                assert self.read(second, 1) == [b"guest 2 comes in"]
+                first.sendall(frame(TEXT, "grüße".encode()))
+                assert self.read(first, 1) == self.read(second, 1) == ["guest 1: grüße".encode()]
+                first.sendall(frame(BINARY, b"x") + close_frame(1003))
+                assert self.read(first, 1) == [b"\x03\xebexpected text"]
+                assert program.out.next() == "guest 1 left: 1003"
+                assert self.read(second, 1) == [b"guest 1 leaves"]
+                program.signal(signal.SIGINT)
+                assert self.read(second, 1) == [b"\x03\xe9The chat is over."]
+                second.sendall(close_frame(1001))
+                assert program.out.next() == "guest 2 left: 1001"
+            assert program.wait() == 0
+
+    def join(self, port: int) -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        sock.sendall(
+            b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: %b\r\nSec-WebSocket-Version: 13\r\n\r\n" % KEY.encode()
+        )
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += sock.recv(1)
+        assert head.startswith(b"HTTP/1.1 101 ")
+        return sock
+
+    def read(self, sock: socket.socket, count: int) -> list[bytes]:
+        found: list[Frame] = []
+        while len(found) < count:
+            head = sock.recv(2, socket.MSG_WAITALL)
+            found += frames(head + sock.recv(head[1], socket.MSG_WAITALL))
+        return [each.payload for each in found]
+
+    @pytest.mark.peer
+    @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+    def test_page_in_a_browser(self, tmp_path: Path) -> None:
+        with Program("-c", SAYS, "0") as program:
+            done = subprocess.run(
+                [
+                    *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+                    *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+                    *("--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"),
+                    *("--virtual-time-budget=5000", "--dump-dom"),
+                    f"http://127.0.0.1:{port_in(program.out.next())}/",
+                ],
+                capture_output=True,
+                timeout=60,
+                check=True,
+            )
+            assert "<li>guest 1: a &amp; ü</li><li>guest 1 comes in</li>" in done.stdout.decode()
+            assert program.out.next() == "guest 1 left: 1001"
+            stop(program)

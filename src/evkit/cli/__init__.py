@@ -23,6 +23,7 @@ __all__ = ["main"]
 
 _COMMANDS: Final = {
     "serve": "serve a folder, or a callable of a Python module, over HTTP",
+    "get": "ask for a URL, and write down what comes",
     "info": "show version, backends, engines and features",
 }
 _COMPLETING: Final = "_ARGCOMPLETE"

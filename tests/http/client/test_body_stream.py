@@ -87,8 +87,7 @@ def test_drained_is_told_when_all_is_on_its_way() -> None:
     sending.write()
     sending.stream.send(b"a", drained=lambda: told.append("a"))
     sending.stream.send(b"b", drained=lambda: told.append("b"))
-    sending.write()
-    assert told == []  # nothing has gone yet
+    assert told == []
     sending.sent()
     sending.write()
     assert told == []  # b has yet to go
@@ -97,6 +96,17 @@ def test_drained_is_told_when_all_is_on_its_way() -> None:
     assert told == ["b"]
     sending.write()
     assert told == ["b"]
+
+
+def test_drained_is_not_told_while_something_has_yet_to_go() -> None:
+    sending, told = Sending(), []
+    sending.write()
+    sending.stream.send(b"a", drained=lambda: told.append("a"))
+    assert not sending.write()
+    assert told == []
+    sending.sent()
+    assert not sending.write()
+    assert told == ["a"]
 
 
 def test_who_is_told_may_send_more() -> None:
@@ -257,6 +267,8 @@ def test_it_waits_for_the_servers_word(base: EventBase) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, Client(base) as client:
         body = BodyStream()
         future = client.put(f"http://127.0.0.1:{server.getsockname()[1]}/", body, expect=True)
+        base.loop(EVLOOP_ONCE | EVLOOP_NONBLOCK)
+        server.settimeout(20)
         accepted, _ = server.accept()
         with accepted:
             accepted.setblocking(False)

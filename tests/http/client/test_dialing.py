@@ -68,6 +68,22 @@ def test_a_family() -> None:
     assert asked == [socket.AF_INET6]
 
 
+def test_an_address_to_connect_from() -> None:
+    with World(local=("127.0.0.5", 0)) as world:
+        place = world.place()
+        future = world.get(place.named("a.test"))
+        wire = place.accept()
+        assert wire.socket.getpeername()[0] == "127.0.0.5"
+        wire.answer()
+        world.result(future)
+
+
+def test_an_address_that_is_not_this_machine_s() -> None:
+    with World(local=("192.0.2.1", 0)) as world:
+        assert isinstance(world.error(world.get("http://a.test/")), ConnectError)
+        assert world.pool == "0 connections, 0 free, 0 waiting"
+
+
 def test_a_resolver_that_fails_at_once() -> None:
     class Broken:
         def getaddrinfo(self, host: str, port: int, family: int = 0) -> Any:

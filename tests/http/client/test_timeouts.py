@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from evkit.core import Future
 from evkit.http.client.response import Response
 from evkit.http.client.timeouts import ClientTimeouts
-from evkit.http.errors import Phase
+from evkit.http.errors import Phase, RequestTimeout
 from http_client_aids import CONTINUE, SMALL, TIMEOUTS, World, in_chunks, phase_of, reply
 
 LARGE = bytes(8 << 20)
@@ -57,12 +58,16 @@ def test_connect(world: World) -> None:
     if future.done():  # pragma: no cover - a system that refuses instead
         pytest.skip("the system does not let connections wait")
     ends_after(world, future, 10.0, "connect")
-    assert future.exception(0).during == "connect"  # type: ignore[union-attr]
+    error = world.error(future)
+    assert isinstance(error, RequestTimeout)
+    assert error.during == "connect"
+    assert f"127.0.0.1:{place.port}" in str(error.__cause__)  # the addresses that were tried
     for other in others:
         other.cancel()
 
 
-def test_connect_of_a_unix_socket_tells_its_path(tmp_path: Any) -> None:
+def test_connect_of_a_unix_socket(tmp_path: Path) -> None:
+    """The system never lets it wait; what does not answer is late with its head."""
     path = str(tmp_path / "socket")
     with World(unix=path) as world:
         world.place(path=path)

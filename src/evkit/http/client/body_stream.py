@@ -52,7 +52,8 @@ class BodyStream:
 
         Args:
             data: Bytes, or text as UTF-8. What nobody takes any more is dropped.
-            drained: Called once, when all is on its way: the time to send more. Not if the body is `gone`.
+            drained: Called once, when all is on its way, if the body is not `gone`: the time to send more. It takes the
+                place of the one of an earlier piece.
 
         Raises:
             LocalProtocolError: The body has ended.

@@ -32,7 +32,7 @@ from evkit.http.client.response import Response
 from evkit.http.client.retries import Retries, RetryBudget
 from evkit.http.client.timeouts import ClientTimeouts
 from evkit.http.client.upload import RequestBody, Upload, as_upload
-from evkit.http.fields import Fields, as_pairs, encode_line
+from evkit.http.fields import Fields, as_pairs, check_pair, encode_line
 from evkit.http.headers import Headers
 from evkit.http.parser import RESPONSE_LIMITS, Limits, make_response_engine
 from evkit.http.uri import Uri
@@ -378,7 +378,16 @@ def _standard_fields(headers: Iterable[tuple[str, str]], *, decode: bool) -> lis
 
 
 def _names(pairs: Iterable[tuple[str, str]]) -> set[str]:
-    return {name.lower() for name, _ in pairs}
+    """Return the names in lower case.
+
+    Raises:
+        TypeError: One is in no pair of ``str``.
+    """
+    names = set()
+    for pair in pairs:
+        check_pair(pair)
+        names.add(str(pair[0]).lower())
+    return names
 
 
 def _proxy_rules(proxies: ProxyRules | str | None) -> ProxyRules:

@@ -219,7 +219,7 @@ class ClientConnection:
             return
         untouched = self._is_untouched()
         try:
-            complete = uploading.write(output, self._on_more)
+            complete = uploading.write(output, self._send_more)
         except Exception as error:
             self._fail(error, Progress.BROKEN)  # the program's own fault
             return
@@ -231,11 +231,6 @@ class ClientConnection:
             self._uploading = None
             if not self.bev.output.length:
                 self._sent()
-
-    def _on_more(self) -> None:
-        """There is more of a body that had nothing left."""
-        if self._expect_timer is None:
-            self._send_more()
 
     def _on_sent(self, bev: BufferEvent) -> None:  # noqa: ARG002 - a callback
         """The output is empty."""

@@ -3,6 +3,7 @@
 It knows buffers and files, and nothing of connections or of what the server answers.
 """
 
+import errno
 import io
 import os
 import stat
@@ -26,7 +27,7 @@ _MAX_EMPTY: Final = 10_000
 class _Readable(Protocol):
     """What is read in blocks."""
 
-    def read(self, size: int, /) -> Piece: ...
+    def read(self, size: int, /) -> Piece | None: ...
 
 
 RequestBody = Piece | _Readable | Iterable[Piece] | BodyStream
@@ -271,3 +272,5 @@ def _regular(file: object) -> FileUpload | None:
 def _blocks(file: _Readable) -> Iterator[Piece]:
     while block := file.read(ROOM):
         yield block
+    if block is None:  # not the end: what does not block would be cut short in silence
+        raise BlockingIOError(errno.EAGAIN, "the file has nothing yet, and does not wait for more")
