@@ -266,7 +266,7 @@ class ClientConnection:
             self._read(asker, bev.input)
         except (EvkitError, OSError) as error:
             if self._asker is asker:
-                self._fail(error)
+                self._fail(error.with_traceback(None))  # it would hold all of us
 
     def _read(self, asker: Asker, source: Buffer) -> None:
         """Take of a response what has come."""
@@ -409,7 +409,7 @@ class ClientConnection:
             self._read(asker, self.bev.input)
         except (EvkitError, OSError) as error:
             if self._asker is asker:
-                self._fail(error)
+                self._fail(error.with_traceback(None))  # it would hold all of us
 
     def _too_late(self, what: int) -> RequestTimeout:
         if what & BEV_EVENT_WRITING:

@@ -132,11 +132,11 @@ class Dial:
 
     def _not_connected(self, bev: BufferEvent, what: int) -> TransportError:
         if what & BEV_EVENT_TIMEOUT:
-            limit = self._how.timeouts.connect
-            where = self._how.unix or self.route.hop
-            return RequestTimeout(
-                f"no connection to {where} within {limit:g} s", during="connect", phase="connect"
-            )
+            where, limit = self._how.unix or self.route.hop, self._how.timeouts.connect
+            told = f"no connection to {where} within {limit:g} s"
+            late = RequestTimeout(told, during="connect", phase="connect")
+            late.__cause__ = bev.error  # it tells which addresses were tried
+            return late
         return bev.error or ConnectError("the connection was lost")
 
     def _greet(self, bev: BufferEvent, origin: Origin, then: Callable[[BufferEvent, int], object]) -> None:
@@ -152,9 +152,8 @@ class Dial:
                 server_hostname=origin.server_name,
                 handshake_timeout=self._how.timeouts.tls,
             )
-        except (
-            ValueError
-        ) as error:  # a context for servers, or a name that no certificate can be checked against
+        except ValueError as error:
+            # It is a context for servers, or the name one that no certificate can be checked against.
             self._failed(error)
             return
         self._bev = tls
