@@ -14,12 +14,9 @@
 The tree above it is in `evkit.errors`. This module knows nothing of how a message is read or answered.
 """
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Any, Final, Literal
 
 from evkit.errors import During, EvkitError, RemoteProtocolError, TransportTimeout
-
-if TYPE_CHECKING:
-    from evkit.http.client.response import Response
 
 Phase = Literal["pool", "connect", "tls", "write", "head", "body", "total"]
 """What a request waits for: see `ClientTimeouts`."""
@@ -131,9 +128,9 @@ class StatusError(EvkitError):
     """A response tells of an error; raised by `Response.raise_for_status`.
 
     Attributes:
-        response: It.
+        response: The `Response`.
     """
 
-    def __init__(self, response: "Response") -> None:
+    def __init__(self, response: Any) -> None:
         super().__init__(f"{response.status} {response.reason} for {response.method} {response.url}")
         self.response = response
