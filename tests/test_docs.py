@@ -20,6 +20,7 @@ import pytest
 
 import evkit
 import evkit.http
+import evkit.http.websocket
 import evkit.testing
 from evkit import (
     Buffer,
@@ -65,6 +66,7 @@ from evkit.http.client.decoding import MAX_RATIO
 from evkit.http.parser import RESPONSE_LIMITS
 from evkit.http.server import connection, exchange, farewell
 from evkit.http.server.server import DEFAULT_MAX_BODY, DEFAULT_MAX_CONNECTIONS
+from evkit.http.websocket import Deflate, WebSocket, WebSocketGroup, WebSocketOptions, connect, upgrade
 from running import PATIENCE
 
 ROOT = Path(__file__).parents[1]
@@ -302,6 +304,30 @@ def test_options_of_pipe_and_connect_host() -> None:
     assert named["family"] == socket.AF_UNSPEC
 
 
+@pytest.mark.parametrize(
+    ("heading", "made"),
+    [("Limits and time-outs", WebSocketOptions()), ("Compression", Deflate())],
+    ids=["WebSocketOptions", "Deflate"],
+)
+def test_options_of_websockets(heading: str, made: WebSocketOptions | Deflate) -> None:
+    told: dict[str, object] = {}
+    for option, cells in options("websocket.md", heading).items():
+        told |= dict.fromkeys(names(f"`{option}`"), as_meant(cells[0].strip("`")))
+    assert told == {field.name: getattr(made, field.name) for field in fields(made)}
+
+
+def as_meant(default: str) -> object:
+    """Read a default as the tables tell it: ``"64 KiB"`` as 65536."""
+    number, _, unit = default.partition(" ")
+    words = {"none": None, "None": None, "False": False}
+    return words[default] if default in words else int(number) * {"": 1, "KiB": 1 << 10, "MiB": 1 << 20}[unit]
+
+
+@pytest.mark.parametrize(("heading", "function"), [("A server", upgrade), ("A client", connect)])
+def test_options_of_the_doors_to_websockets(heading: str, function: Callable[..., object]) -> None:
+    assert options("websocket.md", heading).keys() == keywords(function).keys()
+
+
 def rules(made: object) -> dict[str, str]:
     """Return the rows of the table of the arguments of a class: argument to default."""
     text = (ROOT / "docs/http-client.md").read_text("utf-8")
@@ -361,6 +387,7 @@ _GUIDES = [
     "testing",
     "performance",
     "tour",
+    "websocket",
 ]
 _SPOKEN_OF: dict[str, tuple[object, ...]] = {
     "backend": (evkit.testing.FakeBackend,),
@@ -376,6 +403,7 @@ _SPOKEN_OF: dict[str, tuple[object, ...]] = {
     "framed": (Framed,),
     "future": (Future,),
     "group": (RateLimitGroup,),
+    "guests": (WebSocketGroup,),
     "listener": (Listener,),
     "output": (Buffer,),
     "pair": (evkit.testing.MemoryPair,),
@@ -384,8 +412,9 @@ _SPOKEN_OF: dict[str, tuple[object, ...]] = {
     "server": (Server,),
     "thread": (EventBaseThread,),
     "watcher": (Watcher,),
+    "ws": (WebSocket,),
 }
-_FIELDS = {"Authorization", "Content", "Expect", "Retry"}
+_FIELDS = {"Authorization", "Content", "Expect", "Origin", "Retry", "Sec", "Upgrade"}
 """Names of header fields, up to their first hyphen."""
 _FOREIGN = {"crawler", "error", "info", "os", "asyncio", "threading", "ssl", "evkit", "example"}
 
@@ -424,6 +453,11 @@ def test_each_name_of_the_client_is_told_of() -> None:
     assert of_clients <= told
 
 
+def test_each_name_of_websockets_is_told_of() -> None:
+    told = set(re.findall(r"\w+", (ROOT / "docs/websocket.md").read_text("utf-8")))
+    assert set(evkit.http.websocket.__all__) <= told
+
+
 def test_each_public_name_is_told_of() -> None:
     told = set(re.findall(r"\w+", "".join(page.read_text("utf-8") for page in PAGES)))
     assert set(evkit.__all__) | set(evkit.testing.__all__) <= told
@@ -433,7 +467,7 @@ def test_each_public_name_is_told_of() -> None:
     "name", sorted({match[0] for _, code in spoken_of() if (match := _CLASS.match(code))} - _FIELDS)
 )
 def test_class_in_the_text_exists(name: str) -> None:
-    modules = (evkit, evkit.testing, evkit.http, builtins)
+    modules = (evkit, evkit.testing, evkit.http, evkit.http.websocket, builtins)
     assert any(hasattr(module, name) for module in modules)
 
 
@@ -485,6 +519,7 @@ def test_there_are_programs_to_run() -> None:
         "tour",
         "http",
         "http-client",
+        "websocket",
     ):
         assert any(where.startswith(f"docs/{page}.md") for where in running), page
 

@@ -8,6 +8,7 @@ import pytest
 from evkit.core import (
     COUNT_ADDED,
     EV_READ,
+    EV_WRITE,
     EVLOOP_NONBLOCK,
     BufferEvent,
     EventBase,
@@ -15,7 +16,7 @@ from evkit.core import (
     SocketBufferEvent,
 )
 from evkit.http.server.farewell import Farewell
-from evkit.testing import ManualClock
+from evkit.testing import ManualClock, MemoryPair
 
 LAST = b"last reply"
 LARGE = bytes(4 << 20)
@@ -277,6 +278,17 @@ def test_one_that_leaves_is_closed(ending: Ending) -> None:
     ending.peer.close()
     ending.turn()
     assert ending.closes == 1
+
+
+def test_one_that_reads_no_more_is_closed_where_both_ends_come_as_one_event() -> None:
+    """As with deferred callbacks: the end of what it sends, and that it takes nothing any more."""
+    with MemoryPair() as pair:
+        pair.near.write(LAST)
+        pair._far.disable(EV_WRITE)
+        Farewell(pair.near, pair.near.close, LINGER, sends=True).begin()
+        pair._far.close()
+        pair.run()
+        assert pair.near.closed
 
 
 def test_one_that_takes_nothing_is_closed_by_the_time_out_for_writing(ending: Ending) -> None:

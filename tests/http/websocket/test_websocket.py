@@ -115,6 +115,20 @@ def test_what_is_not_read_waits_below() -> None:
         assert ends.log.messages == [bytes(100_000)]
 
 
+def test_the_end_in_the_last_of_a_turn() -> None:
+    """Reading is not held back then: what still comes is dropped, and the end of the connection below is heard."""
+    with Ends(client=True) as ends:
+        message, late = frame(BINARY, b"x", mask=None), frame(BINARY, b"late", mask=None)
+        ends.feed(message * (TURN - 1) + close_frame(1000, mask=None) + late)
+        assert ends.log.messages == [b"x"] * (TURN - 1)
+        assert ends.log.ends == [(1000, "")]
+        assert ends.ws.bev.read_suspended == 0
+        ends.feed(late)
+        assert not ends.ws.bev.input
+        ends.end()
+        assert ends.ws.bev.closed
+
+
 def test_pause_in_the_last_of_a_turn() -> None:
     with Ends() as ends:
 

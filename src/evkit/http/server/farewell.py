@@ -8,7 +8,7 @@ nothing of requests.
 from collections.abc import Callable
 from typing import Final
 
-from evkit.core import BEV_EVENT_EOF, EV_READ, BufferEvent, Event
+from evkit.core import BEV_EVENT_EOF, BEV_EVENT_WRITING, EV_READ, BufferEvent, Event
 from evkit.http.server.uptake import unsent
 
 _MAX_DISCARDED: Final = 1 << 24
@@ -87,7 +87,8 @@ class Farewell:
         self._close()
 
     def _on_event(self, bev: BufferEvent, what: int) -> None:
-        if what & BEV_EVENT_EOF and unsent(bev):
+        # Where callbacks are deferred, one event may tell of both directions.
+        if what & BEV_EVENT_EOF and not what & BEV_EVENT_WRITING and unsent(bev):
             self._sends = False  # it may still read
         else:
             self._close()

@@ -3,7 +3,7 @@
 request ──► upgrade ──► websocket ◄── client ◄── connect
                      life, group
 deciders: handshake (extensions, origins), reader (message), writer, deflate, frames (codes, masking), options
-doers:    upgrade and client (open), websocket (reads, sends, calls back), life (pings, closes), group
+doers:    upgrade, client and connect (open), websocket (reads, sends, calls back), life (pings, closes), group
 """
 
 from evkit.http.websocket.client import open_client

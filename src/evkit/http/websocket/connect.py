@@ -3,13 +3,14 @@
 It joins the two: what to ask for and what to make of the answer is decided in `handshake`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from evkit.core import BufferEvent, Future
 from evkit.http.fields import Fields, as_pairs
 from evkit.http.websocket.client import open_client
-from evkit.http.websocket.handshake import ClientHandshake
+from evkit.http.websocket.errors import HandshakeError
+from evkit.http.websocket.handshake import ClientHandshake, refused
 from evkit.http.websocket.options import DEFAULT_OPTIONS, WebSocketOptions
 from evkit.http.websocket.websocket import CloseCallback, MessageCallback, WebSocket
 
@@ -39,62 +40,91 @@ def connect(
         client: Connects, by its rules for TLS, proxies, credentials and time. The connection does not go back to its
             pool, and outlives it.
         url: ``ws://host/path`` or ``wss://host/path``.
-        on_message: See `WebSocket`.
+        on_message: See `WebSocket`. Nothing is delivered before the future's callbacks were called, so it may also be
+            set in one of them, or on what ``result()`` returns.
         on_close: Likewise.
         subprotocols: Names to offer, the best first.
         headers: Pairs of ``str`` for the request, such as ``Origin``.
-        options: Limits and time-outs.
+        options: Limits, time-outs and compression. They hold from the server's agreement on; until then those of the
+            client do.
 
     Returns:
         A future of the `WebSocket`. It fails with a `HandshakeError` where the server does not agree, and else as
-        those of `Client.request`. To cancel it is to stop.
+        those of `Client.request`. Redirects are not followed. To cancel it is to stop.
 
     Raises:
         ValueError: The URL is none of these, or a name can't be offered.
+        TypeError: ``subprotocols`` is one ``str``, or a header is of a wrong type.
         LocalProtocolError: As `Client.request`.
 
     Source: RFC 6455 §4.1; libevent has no client.
     """
-    handshake = ClientHandshake(subprotocols, deflate=options.deflate)
+    opening = _Opening(client, ClientHandshake(subprotocols, deflate=options.deflate), options)
+    opening.on_message = on_message
+    opening.on_close = on_close
+    opening.begin(_as_http(url), as_pairs(headers))
+    return opening.future
 
-    def opened(response: "Response", bev: BufferEvent) -> WebSocket:
-        return open_client(
-            bev,
-            handshake,
-            response.status,
-            response.headers,
-            on_message,
-            on_close=on_close,
-            options=options,
-        )
 
-    answer = client.upgrade(_as_http(url), [*as_pairs(headers), *handshake.fields], opened)
-    future: Future[WebSocket] = Future(client.base, lambda _future: answer.cancel())
+class _Opening:
+    """One `connect` under way."""
 
-    def answered(done: "Future[WebSocket | Response]") -> None:
+    __slots__ = ("_answer", "_client", "_handshake", "_options", "future", "on_close", "on_message")
+
+    def __init__(self, client: "Client", handshake: ClientHandshake, options: WebSocketOptions) -> None:
+        self.future: Future[WebSocket] = Future(client.base, self._on_cancel)
+        self.on_message: MessageCallback | None = None
+        self.on_close: CloseCallback | None = None
+        self._client = client
+        self._handshake = handshake
+        self._options = options
+        self._answer: Future[WebSocket | HandshakeError | Response] | None = None
+
+    def begin(self, url: str, headers: Sequence[tuple[str, str]]) -> None:
+        answer = self._client.upgrade(url, [*headers, *self._handshake.fields], self._opened)
+        answer.add_done_callback(self._answered)
+        self._answer = answer
+
+    def _opened(self, response: "Response", bev: BufferEvent) -> WebSocket | HandshakeError:
+        """Make what the server's 101 is worth."""
+        try:
+            ws = open_client(
+                bev,
+                self._handshake,
+                response.status,
+                response.headers,
+                self.on_message,
+                on_close=self.on_close,
+                options=self._options,
+            )
+        except HandshakeError as error:
+            bev.close()
+            return error.with_traceback(None)  # whose frames would keep what keeps it
+        ws.pause()  # who has asked hears of it first
+        return ws
+
+    def _answered(self, done: "Future[WebSocket | HandshakeError | Response]") -> None:
         if done.cancelled():
             return
-        error = done.exception()
-        if error is not None:
-            future.set_exception(error)
-            return
-        result = done.result()
-        if isinstance(result, WebSocket):
-            if not future.set_result(result):
-                result.abort()
-            return
-        try:
-            handshake.check(result.status, result.headers)
-        except Exception as refused:
-            future.set_exception(refused)
+        result = done.exception() or done.result()
+        if isinstance(result, BaseException):
+            self.future.set_exception(result)
+        elif not isinstance(result, WebSocket):
+            self.future.set_exception(refused(result.status))
+        elif self.future.set_result(result):
+            result.resume()
+        else:  # cancelled in the very last moment
+            result.on_close = None
+            result.abort()
 
-    answer.add_done_callback(answered)
-    return future
+    def _on_cancel(self, future: Future[WebSocket]) -> None:  # noqa: ARG002 - a callback
+        assert self._answer is not None  # before `begin` nobody has the future
+        self._answer.cancel()
 
 
 def _as_http(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
+    scheme, _, rest = url.partition("://")
     known = _SCHEMES.get(scheme.lower())
-    if known is None or not separator:
-        raise ValueError(f"expected a URL as ws://host/path or wss://host/path, got {url!r:.60}")
+    if known is None:  # it is not shown, as it may have a password
+        raise ValueError("expected a URL as ws://host/path or wss://host/path, got another")
     return f"{known}://{rest}"

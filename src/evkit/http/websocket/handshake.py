@@ -204,7 +204,7 @@ class ClientHandshake:
         Source: RFC 6455 §4.1, the list below "Once the client's opening handshake has been sent".
         """
         if status != 101:
-            raise HandshakeError(status, f"expected 101 to a request for a WebSocket, got {status}")
+            raise refused(status)
         for name, wanted in (("upgrade", "websocket"), ("connection", "upgrade")):
             if wanted not in _tokens(headers, name):
                 raise HandshakeError(status, f"expected {name}: {wanted}, got {headers.get(name)!r:.60}")
@@ -235,3 +235,8 @@ class ClientHandshake:
         if self._deflate is None or len(chosen) > 1 or chosen[0].name != DEFLATE:
             raise ValueError(f"expected no extension that was not offered, got {str(chosen[0])!r:.60}")
         return self._deflate.check_answer(chosen[0])
+
+
+def refused(status: int) -> HandshakeError:
+    """Make the error for a reply other than 101."""
+    return HandshakeError(status, f"expected 101 to a request for a WebSocket, got {status}")

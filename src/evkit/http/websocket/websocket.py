@@ -147,14 +147,16 @@ class WebSocket(WebSocketLife):
         """
         if type(data) is bytes:
             kind, payload = BINARY, data
+        elif isinstance(data, str):
+            kind, payload = TEXT, data.encode()
         else:
-            kind, payload = (TEXT if isinstance(data, str) else BINARY), as_payload(data)
-        output = self.bev.output
-        if output.length >= self.options.high_water and not self._has_room():
+            kind, payload = BINARY, as_payload(data)
+        output, high = self.bev.output, self.options.high_water
+        if output.length >= high and not self._has_room():
             return False
         if self.open:
             self._writer.message(output, kind, payload)
-            if output.length < self.options.high_water:
+            if output.length < high:
                 return True
             self._wait_for_room()
         return False
@@ -282,28 +284,27 @@ class WebSocket(WebSocketLife):
 
     def _on_read(self, bev: BufferEvent) -> None:
         """Deliver what has come, up to a bound: a peer that sends much must not keep the others waiting."""
-        source, next_event = bev.input, self._reader.next_event
+        source, left = bev.input, TURN
         try:
-            for _ in range(TURN):
-                if self.paused or self.closed:
-                    return
-                event = next_event(source)
+            while not (self.paused or self.closed):
+                event = self._reader.next_event(source)
                 if event is None:
                     self._caught_up()
                     return
                 kind, data = event
                 if kind == TEXT or kind == BINARY:  # noqa: SIM109 - quicker than a tuple
-                    if self.on_message is not None and self.open:
+                    if self.open and self.on_message is not None:
                         self.on_message(self, data)
                 elif kind:
                     self._on_control(kind, cast(bytes, data))
                 if not (source.length or self._gave_way or self._ending):
                     return
+                left -= 1
+                if not left:
+                    self._give_way()
+                    return
         except Exception as exception:
             self._escaped(exception)
-            return
-        if not self.closed:
-            self._give_way()
 
     def _escaped(self, exception: Exception) -> None:
         """End after what the peer, or a callback, has done."""
@@ -322,6 +323,8 @@ class WebSocket(WebSocketLife):
 
     def _give_way(self) -> None:
         """Go on after the others; meanwhile nothing more is read."""
+        if self.closed:
+            return
         if not self._gave_way:
             self._gave_way = True
             self.bev.suspend(EV_READ, SUSPEND_FRAMED)
