@@ -69,6 +69,7 @@ class Door:
         self.calls: list[tuple[object, ...]] = []
         self.request: Request | None = None
         self.ssl_object = None
+        self.body_is_due = False
 
     def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
         self.calls.append(("reply", status, body, list(fields)))

@@ -34,6 +34,13 @@ def form(*parts: bytes) -> bytes:
     return b"".join(parts) + b"--b--\r\n"
 
 
+def post(body: bytes, kind: str = TYPE) -> Request:
+    """Make a request whose body was read."""
+    made = Request("POST", "/", 1, "a", len(body), True, False, f"Content-Type: {kind}\r\n".encode())
+    made.body = body
+    return made
+
+
 BROWSERS = form(
     part("field", b"a value"),
     part("file", b"\x89PNG\r\n\0", "dot.png", "Content-Type: Image/PNG; q=1"),
@@ -105,7 +112,7 @@ def refused(status: int, why: str | None = None) -> "pytest.RaisesExc[BadRequest
 
 
 def test_a_whole_form() -> None:
-    field, file, empty, last = parse_multipart(TYPE, BROWSERS)
+    field, file, empty, last = parse_multipart(post(BROWSERS))
     assert (field.name, field.filename, field.data, field.size) == ("field", None, b"a value", 7)
     assert (field.content_type, field.text) == ("text/plain", "a value")
     assert (file.name, file.filename, file.data) == ("file", "dot.png", b"\x89PNG\r\n\0")
@@ -116,20 +123,20 @@ def test_a_whole_form() -> None:
 
 
 def test_a_part_shows_its_state() -> None:
-    parts = parse_multipart(TYPE, form(part("a", b"1"), part("b" * 100, b"22", "c.d")))
+    parts = parse_multipart(post(form(part("a", b"1"), part("b" * 100, b"22", "c.d"))))
     assert repr(parts[0]) == "<Part 'a' text/plain 1 bytes collected>"
     assert repr(parts[1]) == f"<Part '{'b' * 59}… filename='c.d' text/plain 2 bytes collected>"
 
 
 def test_fields_of_a_part_are_utf_8_and_nothing_is_lost() -> None:
     body = form(part("ü", b"", "ö.txt")).replace(b"\r\n\r\n", b"\r\nX: \xff\r\n\r\n")
-    (only,) = parse_multipart(TYPE, body)
+    (only,) = parse_multipart(post(body))
     assert (only.name, only.filename) == ("ü", "ö.txt")
     assert only.headers["X"].encode("utf-8", "surrogateescape") == b"\xff"
 
 
 def test_text_that_is_none_is_the_clients_fault() -> None:
-    (only,) = parse_multipart(TYPE, form(part("name", b"\xff")))
+    (only,) = parse_multipart(post(form(part("name", b"\xff"))))
     with refused(400, "'name'"):
         _ = only.text
 
@@ -152,14 +159,14 @@ def test_text_that_is_none_is_the_clients_fault() -> None:
 )
 def test_a_whole_form_that_is_refused(body: bytes, status: int) -> None:
     with refused(status):
-        parse_multipart(TYPE, body)
+        parse_multipart(post(body))
 
 
 def test_what_was_collected_is_kept_once() -> None:
     body = form(part("a", bytes(MIB)))
     tracemalloc.start()
     try:
-        parts = parse_multipart(TYPE, body)
+        parts = parse_multipart(post(body))
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -170,24 +177,24 @@ def test_what_was_collected_is_kept_once() -> None:
 @pytest.mark.parametrize("coding", ["7bit", "8BIT", "binary"])
 def test_codings_that_code_nothing(coding: str) -> None:
     body = form(part("a", b"1", None, f"Content-Transfer-Encoding: {coding}"))
-    assert parse_multipart(TYPE, body)[0].data == b"1"
+    assert parse_multipart(post(body))[0].data == b"1"
 
 
 def test_the_limits_of_a_whole_form() -> None:
     body = form(part("a"), part("a"), part("a"))
-    assert [part.name for part in parse_multipart(TYPE, body, max_parts=3)] == ["a"] * 3
+    assert [part.name for part in parse_multipart(post(body), max_parts=3)] == ["a"] * 3
     with refused(413, "at most 2 parts"):
-        parse_multipart(TYPE, body, max_parts=2)
+        parse_multipart(post(body), max_parts=2)
     header = 'Content-Disposition: form-data; name="a"'
-    assert len(parse_multipart(TYPE, body, max_header=len(header))) == 3
+    assert len(parse_multipart(post(body), max_header=len(header))) == 3
     with refused(413, f"{len(header) - 1} bytes"):
-        parse_multipart(TYPE, body, max_header=len(header) - 1)
+        parse_multipart(post(body), max_header=len(header) - 1)
     with refused(415):
-        parse_multipart("text/plain", body)
+        parse_multipart(post(body, "text/plain"))
 
 
 def test_a_whole_part_is_not_received() -> None:
-    (only,) = parse_multipart(TYPE, form(part("a")))
+    (only,) = parse_multipart(post(form(part("a"))))
     with pytest.raises(LocalProtocolError, match="before it returns"):
         only.receive(lambda _part, _data: None, lambda _part: None)
 
@@ -201,7 +208,7 @@ def test_a_whole_part_is_not_received() -> None:
 def test_what_was_put_together_comes_apart(fields: list[tuple[str, str | None, str]], size: int) -> None:
     fields = [(name, None if file in (".", "..") else file, data) for name, file, data in fields]
     body = form(*(part(name, data.encode(), file) for name, file, data in fields))
-    found = [(part.name, part.filename, part.text) for part in parse_multipart(TYPE, body, max_parts=10_000)]
+    found = [(part.name, part.filename, part.text) for part in parse_multipart(post(body), max_parts=10_000)]
     assert found == fields
     heard = received(list(chunks(body, size)), Recorder(max_parts=10_000))
     assert [event[1:] for event in heard if event[0] == "part"] == [field[:2] for field in fields]  # type: ignore[index]
@@ -218,7 +225,7 @@ def test_any_wrong_byte_is_the_clients_fault_or_harmless(changes: list[tuple[int
     for at, byte in changes:
         body[at] = byte
     try:
-        told = "".join(part.content_type for part in parse_multipart(TYPE, bytes(body)))
+        told = "".join(part.content_type for part in parse_multipart(post(bytes(body))))
     except BadRequest as refusal:
         told = str(refusal)
         assert told.isprintable()
@@ -425,8 +432,10 @@ _MISSING = """
 import sys
 sys.modules["python_multipart"] = None
 from evkit.http.forms.multipart import parse_multipart
+from evkit.http.server.request import Request
 try:
-    parse_multipart("multipart/form-data; boundary=b", b"--b--")
+    fields = b"Content-Type: multipart/form-data; boundary=b\\r\\n"
+    parse_multipart(Request("POST", "/", 1, "a", 0, True, False, fields))
 except ImportError as error:
     print(error)
 """

@@ -54,7 +54,7 @@ class Streamed:
 
 
 def whole(request: Request) -> None:
-    parts = parse_multipart(request.headers["Content-Type"], request.body)
+    parts = parse_multipart(request)
     request.send_reply(200, json.dumps([told(part, digest(part.data)) for part in parts]))
 
 

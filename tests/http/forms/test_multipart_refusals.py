@@ -82,7 +82,7 @@ def whole(request: Request) -> None:
     if request.path == "/form":
         request.send_reply(200, str(parse_form(request)))
     else:
-        parse_multipart(request.headers.get("Content-Type", ""), request.body)
+        parse_multipart(request)
         request.send_reply(200)
 
 

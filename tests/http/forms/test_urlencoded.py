@@ -2,17 +2,15 @@
 
 import pytest
 
-from evkit.errors import LocalProtocolError
 from evkit.http.errors import BadRequest
 from evkit.http.forms.urlencoded import parse_form
-from evkit.http.parser import CHUNKED
 from evkit.http.server.request import Request
 
 FORM = "application/x-www-form-urlencoded"
 
 
-def post(fields: bytes = b"", body: bytes = b"", length: int | None = None) -> Request:
-    request = Request("POST", "/", 1, "a", len(body) if length is None else length, True, False, fields)
+def post(fields: bytes = b"", body: bytes = b"") -> Request:
+    request = Request("POST", "/", 1, "a", len(body), True, False, fields)
     request.body = body
     return request
 
@@ -62,10 +60,3 @@ def test_a_form_of_too_many_fields() -> None:
     request.body = b"&" * 1000
     with refused(413):
         parse_form(request)
-
-
-def test_a_form_whose_body_was_not_read_is_not_empty() -> None:
-    fields = f"Content-Type: {FORM}\r\n".encode()
-    with pytest.raises(LocalProtocolError, match="stream=True"):
-        parse_form(post(fields, length=1))
-    assert parse_form(post(fields, length=CHUNKED)) == []

@@ -3,6 +3,7 @@
 import pytest
 
 from evkit.core import Buffer
+from evkit.errors import LocalProtocolError
 from http_handlers import MIB, Later, Uploads, echo
 from http_server_aids import Site, both_engines, get, request
 
@@ -226,3 +227,18 @@ def test_a_buffer_for_a_client_that_has_gone_is_emptied(send: str) -> None:
         (asked.send_reply_chunk(body) if send == "chunk" else asked.send_reply(200, body))
         assert not body
         assert len(released) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", ["send_reply", "send_error", "send_reply_start", "send_reply_end", "take_over"]
+)
+def test_what_is_reported_as_over_can_be_answered_no_more(answer: str) -> None:
+    with Site() as site:
+        site.server.set_gencb(Later())
+        site.server.on_complete = lambda request: getattr(request, answer)(*arguments)
+        arguments = () if answer == "send_reply_end" else (500,)
+        client = site.client()
+        client.send(get())
+        client.reset()
+        site.connected(0)
+        assert [type(exception) for exception in site.take_escaped()] == [LocalProtocolError]

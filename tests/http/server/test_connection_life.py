@@ -2,11 +2,12 @@
 
 import contextlib
 import gc
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from evkit.core import Buffer
+from evkit.core import Buffer, SocketBufferEvent
 from evkit.core.flags import EVLOOP_NONBLOCK
 from evkit.http.server.patience import Timeouts
 from evkit.http.server.request import Request
@@ -337,3 +338,52 @@ def test_drained_is_called_for_the_last_reply_as_for_any(field: str) -> None:
         assert len(client.ask(get("/", field)).body) == 1000
         site.settle()
         assert drained == [1]
+
+
+@pytest.mark.parametrize("defer", [False, True])
+def test_a_client_that_neither_reads_nor_sends_is_closed_once_its_time_to_read_is_up(defer: bool) -> None:
+    """Where callbacks are deferred, one event tells of both time-outs."""
+    clock = ManualClock()
+    with Site(clock=clock) as site:
+        site.server.make_bufferevent = partial(SocketBufferEvent, defer_callbacks=defer)
+        site.server.set_gencb(lambda asked: asked.send_reply(200, bytes(16 * MIB)))
+        client = site.client(receive_buffer=4096)
+        client.send(get())
+        site.settle()
+        assert only(site).bev.output
+        clock.advance(100)
+        site.settle()
+        assert not site.server.connections
+
+
+def test_the_time_of_a_body_is_its_own_and_not_that_of_the_body_before() -> None:
+    clock, later = ManualClock(), Later()
+    with Site(clock=clock, timeouts=Timeouts(body=30.0, body_rate=500.0)) as site:
+        site.server.set_gencb(later)
+        client = site.client()
+        client.send(request("POST", "/1", "Content-Length: 3") + b"a")
+        clock.advance(25)
+        site.settle()
+        client.send(b"bc" + request("POST", "/2", "Content-Length: 3"))
+        later.requests[0].send_reply(200)
+        site.settle()
+        clock.advance(20)
+        site.settle()
+        client.send(b"abc")
+        assert client.reply().status == 200
+        later.requests[1].send_reply(201)
+        assert client.reply().status == 201
+
+
+def test_a_body_that_stops_is_408_whatever_its_pace_was() -> None:
+    clock = ManualClock()
+    with Site(clock=clock, timeouts=Timeouts(body=5.0, body_rate=None)) as site:
+        site.server.set_gencb(echo)
+        client = site.client()
+        client.send(request("POST", "/", "Content-Length: 9"))
+        for _ in range(8):  # each byte restarts the time
+            clock.advance(4)
+            client.send(b"a")
+        clock.advance(6)
+        reply = client.reply()
+        assert (reply.status, b"took too long" in reply.body) == (408, True)

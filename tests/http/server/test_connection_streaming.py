@@ -3,6 +3,7 @@
 import pytest
 
 from evkit.errors import LocalProtocolError
+from evkit.http.errors import BadRequest
 from evkit.http.server.request import Request
 from http_handlers import MIB, Later, Uploads, echo, only
 from http_server_aids import Site, both_engines, chunked, get, request
@@ -165,3 +166,18 @@ def test_an_early_reply_that_fills_the_pipe(engine: str) -> None:
         assert len(client.reply().body) == 8 * MIB
         assert client.rest() == b""
         assert site.completed == [("/", 403)]
+
+
+def test_a_body_that_is_whole_cannot_be_received_and_that_changes_nothing() -> None:
+    def handler(asked: Request) -> None:
+        with pytest.raises(LocalProtocolError, match="stream=True"):
+            asked.receive(lambda *_: None, lambda *_: None)
+        with pytest.raises(LocalProtocolError, match="comes before"):
+            asked.pause()
+        raise BadRequest(422, "no")
+
+    with Site() as site:
+        site.server.set_gencb(handler)
+        client = site.client()
+        for _ in range(2):
+            assert client.ask(request("POST", "/", body=b"abc")).status == 422

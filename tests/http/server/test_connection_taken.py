@@ -4,7 +4,7 @@ import http.client
 
 import pytest
 
-from evkit.core import BufferEvent
+from evkit.core import EV_READ, BufferEvent
 from evkit.errors import LocalProtocolError
 from evkit.http.server.request import Request
 from http_handlers import Later, echo
@@ -99,8 +99,41 @@ class TestUpgrade:
             client.finish()
             assert client.rest().partition(b"\r\n\r\n")[2] == b"x"
 
+    @pytest.mark.parametrize("asked", ["ECHO", "h2c, echo/2", "h2c\r\nUpgrade: echo"])
+    def test_a_protocol_by_any_spelling(self, engine: str, asked: str) -> None:
+        protocol = EchoProtocol()
+        with Site(engine) as site:
+            site.server.set_gencb(protocol)
+            client = site.client()
+            client.send(get("/", "Connection: upgrade", f"Upgrade: {asked}") + b"hello")
+            client.finish()
+            assert client.rest().endswith(b"\r\n\r\nhello")
+
 
 class TestWhatIsLetGo:
+    def test_reading_is_left_to_its_new_owner(self) -> None:
+        """Even where the connection was waiting for its turn when the last reply before was taken."""
+        taken: list[BufferEvent] = []
+
+        def take(asked: Request) -> None:
+            taken.append(asked.take_over(101, [("Upgrade", "echo")]))
+            taken[0].disable(EV_READ)
+
+        def in_pieces(asked: Request) -> None:
+            asked.send_reply_start(200)
+            asked.send_reply_chunk(b"a", drained=lambda: None)
+            asked.send_reply_end()
+
+        with Site() as site:
+            site.server.set_gencb(in_pieces)
+            site.server.set_cb("/taken", take)
+            client = site.client()
+            client.send(get() * 32 + get("/taken", *UPGRADE))
+            site.until(lambda: taken, "the take-over")
+            site.settle()
+            assert not taken[0].enabled & EV_READ
+            taken[0].close()
+
     def test_it_has_no_time_outs_and_does_not_count(self) -> None:
         protocol = EchoProtocol()
         with Site(max_connections=1) as site:
@@ -139,6 +172,8 @@ class TestRefusals:
             (get(), 101, {"Upgrade": "echo"}, "expected 101 to a request for an upgrade"),
             (get("/", *UPGRADE, version="1.0"), 101, {"Upgrade": "echo"}, "expected 101"),
             (get("/", *UPGRADE), 101, {}, "needs an Upgrade field"),
+            (get("/", "Connection: upgrade"), 101, {"Upgrade": "echo"}, "has not asked for echo"),
+            (get("/", "Connection: upgrade", "Upgrade: h2c"), 101, {"Upgrade": "Echo"}, "not asked for echo"),
             (get("/", *UPGRADE), 200, {"Upgrade": "echo"}, "got 200 to GET"),
             (
                 get("/", *UPGRADE),

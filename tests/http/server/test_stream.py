@@ -183,3 +183,114 @@ def test_reply_to_head_that_goes_on_ends_with_its_client() -> None:
         clock.advance(2)
         site.settle()
         assert later.closed == later.requests
+
+
+class Closable:
+    """An iterator that is no generator: nobody closes it but who was told to."""
+
+    def __init__(self, pieces: list[Body], error: Exception | None = None) -> None:
+        self.pieces = pieces
+        self.error = error
+        self.closed = 0
+
+    def __iter__(self) -> Iterator[Body]:
+        return self
+
+    def __next__(self) -> Body:
+        if self.pieces:
+            return self.pieces.pop(0)
+        raise self.error or StopIteration
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("pieces", [[], [b"a", b"b"]])
+def test_what_can_be_closed_is_closed_at_the_end(method: str, pieces: list[Body]) -> None:
+    source = Closable(pieces)
+    with Site() as site:
+        site.server.set_gencb(lambda asked: asked.send_stream(200, source))
+        assert site.client().ask(request(method, "/"), method).status == 200
+        assert source.closed == 1
+
+
+@pytest.mark.parametrize("wrong", [Closable([b"a"], RuntimeError("disk")), Closable([b"a", 5])])  # type: ignore[list-item]
+def test_what_can_be_closed_is_closed_after_a_failure(wrong: Closable) -> None:
+    with Site() as site:
+        site.server.set_gencb(lambda asked: asked.send_stream(200, wrong))
+        client = site.client()
+        client.send(get())
+        assert not client.rest().endswith(b"0\r\n\r\n")
+        assert len(site.take_escaped()) == 1
+        assert wrong.closed == 1
+
+
+def test_what_can_be_closed_is_closed_where_no_client_is_left() -> None:
+    later, source = Later(), Closable([b"a"])
+    with Site() as site:
+        site.server.set_gencb(later)
+        client = site.client()
+        client.send(get())
+        client.reset()
+        site.connected(0)
+        later.requests[0].send_stream(200, source)
+        assert source.closed == 1
+        assert source.pieces == [b"a"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_failure_of_closing_at_the_end_cuts_the_reply_off_and_is_told_once(method: str) -> None:
+    class Stubborn(Closable):
+        def close(self) -> None:
+            super().close()
+            raise RuntimeError("I stay")
+
+    source = Stubborn([])
+    with Site() as site:
+        site.server.set_gencb(lambda asked: asked.send_stream(200, source))
+        client = site.client()
+        client.send(request(method, "/"))
+        site.connected(0)
+        assert b"0\r\n\r\n" not in client.rest()
+        assert [str(exception) for exception in site.take_escaped()] == ["I stay"]
+        assert source.closed == 1
+
+
+def test_what_can_be_closed_is_closed_where_somebody_else_ends_the_reply() -> None:
+    source = Source(size=10**9)
+    asked: list[Request] = []
+
+    def handler(request: Request) -> None:
+        asked.append(request)
+        request.send_stream(200, iter(source))
+
+    with Site() as site:
+        site.server.set_gencb(handler)
+        client = site.client(receive_buffer=65536)
+        client.send(get())
+        given = source.given
+        asked[0].send_reply_end()
+        assert source.closed
+        assert len(client.reply().body) == given * 8192
+
+
+def test_generator_that_is_closed_finds_its_client_gone() -> None:
+    found: list[tuple[bool, bool]] = []
+
+    def endless(asked: Request) -> Iterator[bytes]:
+        try:
+            while True:
+                yield bytes(8192)
+        finally:
+            found.append((asked.gone, asked.aborted))
+            asked.send_reply_chunk(b"that is dropped")
+            asked.send_reply_end()
+
+    with Site() as site:
+        site.server.set_gencb(lambda asked: asked.send_stream(200, endless(asked)))
+        client = site.client(receive_buffer=65536)
+        client.send(get())
+        client.reset()
+        site.connected(0)
+        assert found == [(True, True)]

@@ -12,6 +12,7 @@ from evkit.http.errors import BadRequest, quote
 from evkit.http.forms.content_type import boundary_of, content_type
 from evkit.http.forms.disposition import names_of
 from evkit.http.forms.filename import safe_filename
+from evkit.http.forms.whole_body import whole_body
 from evkit.http.headers import Headers
 from evkit.http.server.request import Request
 
@@ -181,7 +182,7 @@ class MultipartReader:
         max_memory: int = 1048576,
     ) -> None:
         self.parts: list[Part] = []
-        self._splitter = _make_splitter(content_type(request), max_parts, max_header)
+        self._splitter = _make_splitter(request, max_parts, max_header)
         self._on_part = on_part
         self._on_end = on_end
         self._max_field = max_field
@@ -219,26 +220,25 @@ class MultipartReader:
         self._on_end(request, self.parts)
 
 
-def parse_multipart(
-    content_type: str, body: bytes, *, max_parts: int = 100, max_header: int = 8192
-) -> list[Part]:
-    """Take a whole multipart form apart.
+def parse_multipart(request: Request, *, max_parts: int = 100, max_header: int = 8192) -> list[Part]:
+    """Take apart the body of a form that was sent as ``multipart/form-data``.
 
     Args:
-        content_type: Of the request, as it was sent; it has the boundary.
-        body: The body.
+        request: It has its body, whole.
         max_parts: Most parts.
         max_header: Most bytes of the fields of one part, and before the first boundary.
 
     Raises:
-        BadRequest: 415: ``content_type`` is another. 413: a limit is passed. 400: the form is malformed or cut off.
+        BadRequest: 415: it is no such form, or compressed. 413: a limit is passed. 400: it is malformed or cut off, or
+            has two types.
+        LocalProtocolError: The handler was registered with ``stream=True``.
         ImportError: python-multipart is missing; it comes with ``evkit[forms]``.
 
     Source: RFC 7578; see `MultipartReader`.
     """
-    splitter = _make_splitter(content_type, max_parts, max_header)
+    splitter = _make_splitter(request, max_parts, max_header)
     parts: list[Part] = []
-    for event in splitter.feed(body):
+    for event in splitter.feed(whole_body(request, "parse_multipart()")):
         if isinstance(event, bytes):
             parts[-1]._add(event)
         elif event is None:
@@ -249,10 +249,10 @@ def parse_multipart(
     return parts
 
 
-def _make_splitter(content_type: str, max_parts: int, max_header: int) -> "PartSplitter":
+def _make_splitter(request: Request, max_parts: int, max_header: int) -> "PartSplitter":
     from evkit.http.forms.part_splitter import PartSplitter
 
-    return PartSplitter(boundary_of(content_type), max_parts=max_parts, max_header=max_header)
+    return PartSplitter(boundary_of(content_type(request)), max_parts=max_parts, max_header=max_header)
 
 
 def _decode(value: bytes) -> str:

@@ -302,7 +302,7 @@ class ServerConnection(ConnectionLife):
 
     def taken_over(self, request: Request) -> None:
         """Let go of the connection, which is somebody else's now; see `Reader`."""
-        self._patience.free()
+        self._free_events()
         self.bev.on_close = None
         self.bev.set_callbacks()
         self.bev.set_timeouts()

@@ -30,6 +30,10 @@ class ReplyDoor(Protocol):
     def ssl_object(self) -> "ssl.SSLObject | None":
         """What the connection has agreed on, under TLS."""
 
+    @property
+    def body_is_due(self) -> bool:
+        """Whether the body of the request has not been read to its end."""
+
     def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
         """Send a whole reply."""
 
@@ -60,7 +64,7 @@ class ReplyDoor(Protocol):
     def resume_body(self) -> None:
         """The receiver wants more of it."""
 
-    def stream(self, pieces: "Iterable[Body]") -> None:
+    def stream(self, pieces: Iterable[Body]) -> None:
         """Send the pieces of a reply that has begun, and its end."""
 
     def abort(self) -> None:
@@ -91,6 +95,11 @@ class DoorBefore:
     def ssl_object(self) -> "ssl.SSLObject | None":
         """See `ReplyDoor.ssl_object`."""
         return self._door.ssl_object
+
+    @property
+    def body_is_due(self) -> bool:
+        """See `ReplyDoor.body_is_due`."""
+        return self._door.body_is_due
 
     def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
         """See `ReplyDoor.reply`."""
@@ -132,7 +141,7 @@ class DoorBefore:
         """See `ReplyDoor.resume_body`."""
         self._door.resume_body()
 
-    def stream(self, pieces: "Iterable[Body]") -> None:
+    def stream(self, pieces: Iterable[Body]) -> None:
         """See `ReplyDoor.stream`."""
         self._door.stream(pieces)
 

@@ -7,8 +7,8 @@ or answered; in which order things end is decided in `evkit.http.server.exchange
 from evkit.core import (
     BEV_EVENT_CONNECTED,
     BEV_EVENT_EOF,
-    BEV_EVENT_READING,
     BEV_EVENT_TIMEOUT,
+    BEV_EVENT_WRITING,
     EV_READ,
     BufferEvent,
     Event,
@@ -120,8 +120,9 @@ class ConnectionLife:
             self._last_look.add(0)
 
     def _on_last_look(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        """What the system had of a request was read by now."""
-        if self._exchange.request is None and not self._exchange.taken:
+        """What the system had of a request was read by now, unless requests wait for their turn or for room."""
+        waits = self._patience.phase is Phase.REPLY and self.bev.input.length
+        if self._exchange.request is None and not waits:
             self._close_when_sent()
 
     def close(self) -> None:
@@ -130,27 +131,31 @@ class ConnectionLife:
 
     def _on_closed(self, bev: BufferEvent) -> None:  # noqa: ARG002 - a callback
         """The buffered connection is closed, by us or because something failed in it."""
-        self._patience.free()
+        self._free_events()
         if self._farewell is not None:
             self._farewell.cancel()
             self._farewell = None
-        for event in (self._turn, self._last_look):
-            if event is not None:
-                event.free()
-        self._turn = self._last_look = None
         self._drop_request()
         self._replier.close()
         self._service.forget(self)
 
+    def _free_events(self) -> None:
+        """Wait for nothing any more."""
+        self._patience.free()
+        for event in (self._turn, self._last_look):
+            if event is not None:
+                event.free()
+        self._turn = self._last_look = None
+
     def _drop_request(self) -> None:
         """Give the request up that is under way: the client will never hear its reply's end."""
         request = self._exchange.drop()
-        self._replier.abandon()
         if request is None:
             return
         request.aborted = True
         self._service.report(request)
         request.connection = None
+        self._replier.abandon()  # an iterator that is closed now finds its client gone
         if request.on_close is not None:
             try:
                 request.on_close(request)
@@ -173,7 +178,11 @@ class ConnectionLife:
             self.close()
 
     def _on_event(self, bev: BufferEvent, what: int) -> None:  # noqa: ARG002 - a callback
-        if what & BEV_EVENT_TIMEOUT and what & BEV_EVENT_READING:
+        if (
+            what & BEV_EVENT_WRITING
+        ):  # whatever else it tells: where callbacks are deferred, it may be of both sides
+            self.close()
+        elif what & BEV_EVENT_TIMEOUT:
             self._silent()
         elif what & BEV_EVENT_EOF:
             self._client_ended()

@@ -37,6 +37,7 @@ Drained = tuple[Request, Callable[[], object]]
 """A callback that waits for the output to be empty, and the request that it was given with."""
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_OVER: Final = "the request is over: nothing can be sent any more"
 _JOIN_UP_TO: Final = 4096
 """Bytes of a body that are joined to its head: one copy is cheaper than one segment more in the system call."""
 
@@ -139,15 +140,22 @@ class Replier:
         """What the connection has agreed on, under TLS."""
         return getattr(self._bev, "ssl_object", None)
 
+    @property
+    def body_is_due(self) -> bool:
+        """Whether the body of the request has not been read to its end."""
+        return self._exchange.body is not None
+
     def reply(self, status: int, body: bytes | Buffer, fields: Fields) -> None:
         """Send a whole reply."""
         exchange = self._exchange
         request = exchange.request
-        assert request is not None
+        if request is None:
+            raise LocalProtocolError(_OVER)
         size = len(body)
         pairs = fields if type(fields) is list else as_pairs(fields)
-        if size and self._service.default_content_type is not None:
-            pairs = self._typed(pairs)
+        default = self._service.default_content_type
+        if size and default is not None:
+            pairs = _typed(pairs, default)
         if type(body) is bytes and exchange.persists and exchange.body is None:
             head = plain_head(request, status, self._date.get(), pairs, size)
             if head is not None:
@@ -172,12 +180,6 @@ class Replier:
         exchange.finish(keep_alive=framing.keep_alive)
         self._reader.finished(request)
 
-    def _typed(self, pairs: Pairs) -> Pairs:
-        default = self._service.default_content_type
-        if default is None or any(name.lower() == "content-type" for name, _ in pairs):
-            return pairs
-        return [*pairs, ("Content-Type", default)]
-
     def _frame(self, request: Request, status: int, pairs: Pairs, size: int) -> Framing:
         exchange = self._exchange
         keep_alive = request.keep_alive and exchange.persists and exchange.body is None
@@ -187,18 +189,17 @@ class Replier:
 
     def start_reply(self, status: int, fields: Fields) -> None:
         """Send the head of a reply that comes in pieces."""
-        request = self._exchange.request
-        assert request is not None
+        request = self._under_way()
         pairs = as_pairs(fields)
-        if self._service.default_content_type is not None and has_body("GET", status):
-            pairs = self._typed(pairs)
+        default = self._service.default_content_type
+        if default is not None and has_body("GET", status):
+            pairs = _typed(pairs, default)
         framing = self._frame(request, status, pairs, UNKNOWN_LENGTH)
         self._pieces = PiecewiseReply(framing, self._bev.output)
 
     def send_piece(self, data: bytes | Buffer, drained: Callable[[], object] | None) -> None:
         """Send a piece of it."""
-        request, pieces = self._exchange.request, self._started()
-        assert request is not None
+        request, pieces = self._under_way(), self._started()
         size = 0 if pieces.framing.silent else len(data)
         pieces.send(data)
         request.reply_size += size
@@ -207,28 +208,27 @@ class Replier:
 
     def end_reply(self, trailers: Fields) -> None:
         """End it."""
-        request, pieces = self._exchange.request, self._started()
-        assert request is not None
+        request, pieces = self._under_way(), self._started()
         last = last_chunk(as_pairs(trailers))
-        self._pieces = self._stream = None
+        self._pieces = None
         try:
             pieces.end(last)
         except LocalProtocolError:
             self._bev.close()
             raise
         self._exchange.finish(keep_alive=pieces.framing.keep_alive)
+        stream, self._stream = self._stream, None  # before the next request, which may have one of its own
         self._reader.finished(request)
+        if stream is not None:
+            stream.close()
 
     def stream(self, pieces: Iterable[Body]) -> None:
         """Send the pieces of a reply that has begun, and its end."""
-        request = self._exchange.request
-        assert request is not None
-        self._stream = Stream(request, self, pieces)
+        self._stream = stream = Stream(self._under_way(), self, pieces)
         if self._started().framing.silent:  # nobody is to see what it gives
-            self._stream.close()
-            self.end_reply(())
+            stream.end()
         else:
-            self._stream.go_on()
+            stream.go_on()
 
     def inform(self, status: int, fields: Fields) -> None:
         """Send an interim reply."""
@@ -236,8 +236,7 @@ class Replier:
 
     def take_over(self, status: int, fields: Fields) -> BufferEvent:
         """Send a head, and give the connection away."""
-        request = self._exchange.request
-        assert request is not None
+        request = self._under_way()
         if self._exchange.body is not None:
             raise LocalProtocolError("take_over() comes after the body of the request")
         head = switch(request, status, self._date.get(), as_pairs(fields))
@@ -272,6 +271,13 @@ class Replier:
         """Tell of an exception, and answer 500 where there is no answer yet."""
         self._reader.handler_failed(request, exception)
 
+    def _under_way(self) -> Request:
+        """Return the request to answer; there is none any more for who hears that it is over."""
+        request = self._exchange.request
+        if request is None:
+            raise LocalProtocolError(_OVER)
+        return request
+
     def _started(self) -> PiecewiseReply:
         if self._pieces is None:
             raise LocalProtocolError(
@@ -301,7 +307,6 @@ class Replier:
 
     def close(self) -> None:
         """The connection is closed. No cycle is left, so that both halves are freed when they are let go."""
-        self._pieces = None
         self._drained = None
         self._reader = _NOBODY
 
@@ -329,3 +334,10 @@ class Replier:
             drained()
         except Exception as exception:
             self._reader.handler_failed(request, exception)
+
+
+def _typed(pairs: Pairs, default: str) -> Pairs:
+    """Return fields with a ``Content-Type``: ``default`` where there is none."""
+    if any(name.lower() == "content-type" for name, _ in pairs):
+        return pairs
+    return [*pairs, ("Content-Type", default)]

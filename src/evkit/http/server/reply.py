@@ -219,9 +219,22 @@ def switch(request: RequestHead, status: int, date: bytes, fields: Pairs) -> byt
         raise LocalProtocolError(
             f"expected 101 to a request for an upgrade, or 2xx to CONNECT; got {status} to {request.method}"
         )
-    if not any(name.lower() == "upgrade" for name, _ in fields):
-        raise LocalProtocolError("101 needs an Upgrade field that names the protocol")
+    _check_protocols(request, fields)
     return b"%b%bConnection: upgrade\r\n\r\n" % (STATUS_LINES[101], b"".join(plain))
+
+
+def _check_protocols(request: RequestHead, fields: Pairs) -> None:
+    chosen = _protocols([value for name, value in fields if name.lower() == "upgrade"])
+    if not chosen:
+        raise LocalProtocolError("101 needs an Upgrade field that names the protocol")
+    alien = chosen - _protocols(request.headers.get_all("upgrade"))
+    if alien:
+        raise LocalProtocolError(f"the request has not asked for {', '.join(sorted(alien))}")
+
+
+def _protocols(values: Sequence[str]) -> set[str]:
+    """Return the names of the protocols in Upgrade fields, without their versions. Source: RFC 9110 §7.8."""
+    return {name for option in _options(", ".join(values)) if (name := option.partition("/")[0])}
 
 
 def _sort(fields: Pairs) -> tuple[list[bytes], dict[str, str]]:

@@ -14,6 +14,7 @@ from evkit.http.fields import Fields, as_pairs
 from evkit.http.parser.contract import RequestHead
 from evkit.http.proxies.forwarded import ProxiedClient
 from evkit.http.server.door import Body, ReplyDoor
+from evkit.http.server.stream import close_pieces
 
 if TYPE_CHECKING:
     import ssl
@@ -195,8 +196,12 @@ class Request(RequestHead):
             raise LocalProtocolError("receive() was called before for this request")
         self.receiver = BodyReceiver(on_data, on_end)
         door = self.connection
-        if door is not None:
-            door.invite_body()
+        try:
+            if door is not None:
+                door.invite_body()
+        except LocalProtocolError:
+            self.receiver = None
+            raise
 
     def pause(self) -> None:
         """Take no more of the body for now; `receive` came before.
@@ -329,14 +334,14 @@ class Request(RequestHead):
         elif isinstance(data, Buffer):
             data.clear()
 
-    def send_stream(self, status: int, pieces: "Iterable[Body]", headers: Fields = ()) -> None:
+    def send_stream(self, status: int, pieces: Iterable[Body], headers: Fields = ()) -> None:
         """Answer with what an iterator gives, piece by piece, no faster than the client takes it.
 
         Args:
             status: 200 to 999.
             pieces: Asked for the next piece when there is room for it; in the loop's thread, so it must not block. A
-                generator is closed when the client goes. What it raises goes to the base's exception handler and cuts
-                the reply off.
+                generator, or whatever else has a ``close()``, is closed at the end, and when the client goes. What it
+                raises goes to the base's exception handler and cuts the reply off.
             headers: Pairs of ``str``; a ``Content-Length`` that they tell must be right.
 
         Raises:
@@ -349,6 +354,8 @@ class Request(RequestHead):
         door = self.connection
         if door is not None:
             door.stream(iterator)
+        else:
+            close_pieces(iterator)
 
     def send_reply_end(self, trailers: Fields = ()) -> None:
         """End the answer.

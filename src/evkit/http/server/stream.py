@@ -20,7 +20,7 @@ class Stream:
     Args:
         request: What is answered; its reply has begun.
         door: Where it goes.
-        pieces: Gives the pieces. A generator is closed when the reply ends, whichever way.
+        pieces: Gives the pieces. One that has a ``close()`` is closed when the reply ends, whichever way, and once.
     """
 
     __slots__ = ("_asking", "_door", "_pieces", "_request")
@@ -36,22 +36,28 @@ class Stream:
         request, size = self._request, 0
         try:
             while size < _BATCH:
-                self._asking = True
-                piece = next(self._pieces)
-                self._asking = False
+                piece = self._ask()
                 if request.connection is None:
                     self.close()
                     return
                 size += len(piece)
                 request.send_reply_chunk(piece, self.go_on if size >= _BATCH else None)
         except StopIteration:
-            self._end()
+            self.end()
         except Exception as exception:
             self._fail(exception)
+            self.close()
+
+    def _ask(self) -> "Body":
+        self._asking = True
+        try:
+            return next(self._pieces)
         finally:
             self._asking = False
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Ask for no more, and end the reply."""
+        self.close()
         try:
             self._request.send_reply_end()
         except Exception as exception:
@@ -65,10 +71,17 @@ class Stream:
 
     def close(self) -> None:
         """Ask for no more. An iterator that has closed the connection itself is closed when it has given its piece."""
-        close = getattr(self._pieces, "close", None)
-        if close is None or self._asking:
+        if self._asking:
             return
+        pieces, self._pieces = self._pieces, iter(())
         try:
-            close()
+            close_pieces(pieces)
         except Exception as exception:
             self._fail(exception)
+
+
+def close_pieces(pieces: "Iterator[Body]") -> None:
+    """Close an iterator that can be closed, as generators and files can."""
+    close = getattr(pieces, "close", None)
+    if close is not None:
+        close()
