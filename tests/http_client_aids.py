@@ -133,6 +133,18 @@ class Wire:
             if not data:
                 return data is not None
 
+    def drained_and_closed(self) -> bool:
+        """As `closed`, but where the system has more on its way than this end takes at once: wait for its end."""
+
+        def ended() -> bool:
+            try:
+                return self.take() == b""
+            except OSError:
+                return True
+
+        self.world.until(ended, "the end")
+        return True
+
     def silent(self) -> bool:
         """Whether the client keeps the connection, and has nothing to say."""
         self.world.settle()

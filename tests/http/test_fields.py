@@ -193,3 +193,18 @@ def test_what_is_wrong_is_shown_but_not_all_of_it() -> None:
         encode_line("X", "begins\n" + "x" * 1000)
     assert "begins" in str(caught.value)
     assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    "pair", [["Authorization", "s3cret"], ("Cookie", "s3cret", "x"), [b"cookie", "s3cret"]]
+)
+def test_secrets_in_what_is_no_pair_are_not_shown(pair: object) -> None:
+    with pytest.raises(TypeError) as caught:
+        check_pair(pair)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_secrets_that_are_no_text_are_not_shown() -> None:
+    with pytest.raises(TypeError) as caught:
+        encode_line("Authorization", b"s3cret")  # type: ignore[arg-type]  # as a program may
+    assert "s3cret" not in str(caught.value)

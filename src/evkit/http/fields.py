@@ -10,7 +10,6 @@ from http import HTTPStatus
 from typing import Final
 
 from evkit.errors import LocalProtocolError
-from evkit.http.errors import quote
 
 # RFC 9110 §5.6.2 and §5.5: a token, a colon, and a value without control characters but HTAB.
 _LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++: ?[\t\x20-\x7e\x80-\xff]*+\r\n")
@@ -43,17 +42,27 @@ def encode_line(name: str, value: str) -> bytes:
     Source: RFC 9110 §5.5, §5.6.2.
     """
     if type(name) is not str or type(value) is not str:
-        raise TypeError(f"a header field is a pair of str, got ({name!r}, {value!r})")
+        raise TypeError(f"a header field is a pair of str, got {_shown(name, value)}")
     try:
         line = f"{name}: {value}\r\n".encode("latin-1")
     except UnicodeEncodeError:
         line = b""
     if _LINE.fullmatch(line) is None or ":" in name:
-        came = "a value that is not shown" if name.lower() in _SECRET else quote(value)
         raise LocalProtocolError(
-            f"expected a header field of a token and a value without control characters, got {quote(name)}: {came}"
+            f"expected a header field of a token and a value without control characters, got {_shown(name, value)}"
         )
     return line
+
+
+def _shown(name: object, value: object) -> str:
+    """Show a field in an error, without its value where that is a secret."""
+    came = "a value that is not shown" if _is_secret(name) else f"{value!r:.60}"
+    return f"({name!r:.60}, {came})"
+
+
+def _is_secret(name: object) -> bool:
+    text = name.decode("latin-1") if isinstance(name, bytes) else name
+    return isinstance(text, str) and text.lower() in _SECRET
 
 
 def check_pair(pair: object) -> None:
@@ -63,7 +72,9 @@ def check_pair(pair: object) -> None:
         TypeError: It is not a tuple of two.
     """
     if not isinstance(pair, tuple) or len(pair) != 2:
-        raise TypeError(f"headers are pairs (name, value) of str, got {pair!r} among them")
+        secret = isinstance(pair, list | tuple) and any(map(_is_secret, pair))
+        came = "one that is not shown" if secret else f"{pair!r:.60}"
+        raise TypeError(f"headers are pairs (name, value) of str, got {came} among them")
 
 
 class LineCache(dict[tuple[str, str], bytes | None]):

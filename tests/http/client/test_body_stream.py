@@ -297,3 +297,10 @@ def receive(base: EventBase, sock: socket.socket, size: int) -> bytes:
         except BlockingIOError:
             pass
     return data
+
+
+def test_it_is_the_body_of_one_request() -> None:
+    body = BodyStream()
+    as_upload(body)
+    with pytest.raises(LocalProtocolError, match="one request"):
+        as_upload(body)

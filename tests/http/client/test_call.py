@@ -10,7 +10,7 @@ import pytest
 from evkit.core import Buffer, EventBase, Future, SocketBufferEvent
 from evkit.core.flags import EVLOOP_NONBLOCK
 from evkit.errors import ConnectError, ConnectionLost, LocalProtocolError
-from evkit.http import Retries
+from evkit.http import Client, Proxy, ProxyRules, Retries, RetryBudget
 from evkit.http.client.call import Call
 from evkit.http.client.connection import ClientConnection
 from evkit.http.client.incoming import Incoming
@@ -72,10 +72,142 @@ def test_the_whole_time_counts_over_retries() -> None:
     with World(retries=Retries(100, statuses=[503]), timeouts=replace(TIMEOUTS, total=12.0)) as world:
         place = world.place()
         future = world.get(place.url)
+        wire = place.accept()
         for _ in range(3):
-            place.accept().answer(b"", "Retry-After: 5", status=503)
+            wire.answer(b"", "Retry-After: 5", status=503)
             world.wait(5.2)
         assert phase_of(world.error(future)) == "total"
+
+
+def test_a_retry_after_a_failure_does_not_use_an_old_connection() -> None:
+    with World(retries=Retries(3, unanswered=True, backoff=0.0)) as world:
+        place = world.place()
+        first, second = world.get(place.url), world.get(place.url)
+        kept, lost = place.accept(), place.accept()
+        kept.answer()
+        world.result(first)
+        lost.head()
+        lost.reset()
+        place.accept().answer(b"at last")
+        assert world.result(second).body == b"at last"
+        assert kept.silent()
+
+
+def test_a_budget_gets_back_what_a_success_gives_after_a_retry_too() -> None:
+    budget = RetryBudget(size=10.0, ratio=0.5)
+    with World(retries=Retries(3, statuses=[503], backoff=0.0), budget=budget) as world:
+        place = world.place()
+        future = world.get(place.url)
+        wire = place.accept()
+        wire.answer(status=503)
+        assert repr(budget) == "<RetryBudget 9 of 10>"
+        wire.answer()
+        world.result(future)
+        assert repr(budget) == "<RetryBudget 9.5 of 10>"
+
+
+def test_the_answer_of_a_busy_server_is_no_success() -> None:
+    budget = RetryBudget(size=10.0, ratio=0.5)
+    with World(retries=Retries(2, statuses=[503], backoff=0.0), budget=budget) as world:
+        place = world.place()
+        future = world.get(place.url)
+        wire = place.accept()
+        wire.answer(status=503)
+        wire.answer(status=503)
+        assert world.result(future).status == 503
+        assert repr(budget) == "<RetryBudget 8 of 10>"
+
+
+# Redirects
+
+
+def test_redirects_are_no_attempts(world: World) -> None:
+    place = world.place()
+    future = world.get(place.url)
+    wire = place.accept()
+    wire.answer(b"", "Location: /2", status=302)
+    wire.head()
+    wire.send(b"nonsense")
+    assert world.error(future).__notes__ == [f"GET {place.url}/2, after 1 redirects"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 302 R\r\nLocation: /2\r\n\r\npart",
+        b"HTTP/1.1 302 R\r\nLocation: /2\r\nContent-Length: 9\r\nConnection: close\r\n\r\npart",
+        b"HTTP/1.1 302 R\r\nLocation: /2\r\nContent-Length: 99999\r\n\r\npart",
+    ],
+)
+def test_nobody_waits_for_a_body_that_saves_no_connection(world: World, head: bytes) -> None:
+    place = world.place()
+    future = world.get(place.url)
+    wire = place.accept()
+    wire.head()
+    wire.send(head)
+    assert wire.closed()
+    place.accept().answer(b"there")
+    assert world.result(future).body == b"there"
+
+
+@pytest.mark.parametrize("how", ["end", "reset", "nonsense", "silence"])
+def test_the_body_of_a_redirect_may_break(world: World, how: str) -> None:
+    place = world.place()
+    future = world.get(place.url)
+    wire = place.accept()
+    wire.head()
+    wire.send(b"HTTP/1.1 302 R\r\nLocation: /2\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n")
+    if how == "nonsense":
+        wire.send(b"nonsense")
+    elif how == "silence":
+        world.wait(TIMEOUTS.body or 0.0)
+    else:
+        wire.close() if how == "end" else wire.reset()
+    place.accept().answer(b"there")
+    assert world.result(future).body == b"there"
+
+
+def test_the_client_is_closed_within_the_body_of_a_redirect(world: World) -> None:
+    place = world.place()
+    future = world.get(place.url)
+    wire = place.accept()
+    wire.head()
+    wire.send(reply(b"moved", "Location: /2", status=302)[:-1])
+    world.client.close()
+    assert isinstance(world.error(future), LocalProtocolError)
+    assert not place.waiting()
+
+
+class Token:
+    """Credentials that are others each time, and none the third time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    @property
+    def authorization(self) -> str:
+        self.asked += 1
+        if self.asked == 3:
+            raise KeyError("token")
+        return f"Bearer {self.asked}"
+
+
+def test_a_proxy_gets_new_credentials_with_each_request() -> None:
+    with World() as world:
+        place = world.place()
+        world.client.close()
+        rules = ProxyRules(Proxy.at(place.url, Token()))
+        with Client(world.base, proxies=rules) as client:
+            futures = [client.get("http://a.test/") for _ in range(2)]
+            wires = [place.accept() for _ in futures]
+            heads = [wire.head() for wire in wires]
+            found = sorted(head.partition(b"Proxy-Authorization: ")[2] for head in heads)
+            assert found == [b"Bearer 1\r\n\r\n", b"Bearer 2\r\n\r\n"]
+            wires[0].send(reply(b"", "Location: http://b.test/", status=302))
+            (failed,) = [future for future in futures if future.done()]
+            assert isinstance(failed.exception(0), KeyError)
+            for future in futures:
+                future.cancel()
 
 
 # Streams
@@ -93,6 +225,19 @@ def test_a_stream_that_nobody_receives_in_time() -> None:
         assert wire.closed()
         assert world.pool == "0 connections, 0 free, 0 waiting"
         assert phase_of(world.error(world.watched(response.read()))) == "total"
+
+
+def test_the_clock_stops_when_the_client_is_closed(world: World) -> None:
+    place = world.place()
+    future = world.get(place.url, stream=True, timeout=5.0)
+    wire = place.accept()
+    wire.head()
+    wire.send(reply(b"body")[:-1])
+    response = world.result(future)
+    world.client.close()
+    world.wait(6.0)
+    body = response.read()
+    assert isinstance(world.error(body), LocalProtocolError)
 
 
 def test_a_stream_that_is_closed(world: World) -> None:
@@ -281,7 +426,7 @@ def test_repr_shows_no_secrets(world: World) -> None:
     future = world.get(f"http://user:secret@127.0.0.1:{place.port}/path?token=secret#secret")
     place.accept()
     (call,) = [thing for thing in gc.get_objects() if type(thing) is Call and thing.future is future]
-    assert repr(call) == f"<Call GET http://127.0.0.1:{place.port}/path attempt=1>"
+    assert repr(call) == f"<Call GET http://127.0.0.1:{place.port}/path>"
     future.cancel()
 
 
@@ -392,7 +537,7 @@ def test_an_end_in_each_phase(begin: Begin, end: str) -> None:
             assert world.pool.startswith(("0 connections", "1 connections, 1 free"))
         elif end != "close":
             assert world.pool == "0 connections, 0 free, 0 waiting"
-        assert all(wire.closed() for wire in world.wires) or "1 free" in world.pool
+        assert all(wire.drained_and_closed() for wire in world.wires if "1 free" not in world.pool)
 
 
 @pytest.mark.parametrize("end", ["cancel", "close", "pool"])

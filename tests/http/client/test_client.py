@@ -588,20 +588,20 @@ def test_a_part_of_an_answer_is_never_asked_for_again() -> None:
 
 
 def test_busy_servers_are_asked_again() -> None:
+    """On the same connection, which has done nothing wrong."""
     with World(retries=Retries(3, statuses=[503], backoff=0.0)) as world:
         place = world.place()
         future = world.ask("PUT", place.url, b"abc")
+        wire = place.accept()
         for _ in range(2):
-            wire = place.accept()
             wire.head()
             assert wire.body(3) == b"abc"
             wire.send(reply(b"busy", "Retry-After: 2", status=503))
-            assert not place.waiting()
             world.wait(1.9)
-            assert not place.waiting()
+            assert wire.silent()
             world.wait(0.2)
-        wire = place.accept()
         wire.head()
+        assert wire.body(3) == b"abc"
         wire.send(reply(b"still busy", status=503))
         response = world.result(future)
         assert (response.status, response.body) == (503, b"still busy")
@@ -886,10 +886,94 @@ def test_a_timeout_of_another_type(world: World, timeout: Any) -> None:
         world.client.get("http://a.test/", timeout=timeout)
 
 
+@pytest.mark.parametrize("method", [b"GET", None])
+def test_a_method_of_another_type(world: World, method: Any) -> None:
+    with pytest.raises(TypeError, match="method"):
+        world.client.request(method, "http://a.test/")
+
+
+@pytest.mark.parametrize("url", [b"http://a.test/", None, 5])
+def test_a_url_of_another_type(world: World, url: Any) -> None:
+    for ask in (world.client.get, world.client.post):
+        with pytest.raises(TypeError, match="URL"):
+            ask(url)
+
+
+def test_a_url_with_a_unix_socket(world: World) -> None:
+    with pytest.raises(ValueError, match="unix="):
+        world.client.get(Uri.parse("http://unix:/run/a.sock:/", unix_socket=True))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:sec ret@a.test/",
+        "http://user:sec/ret@a.test/",
+        "http://user:sec[ret@a.test/",
+        "http://user:x@secret@a.test/",
+        "http://user:sec@ret:99999/",
+    ],
+)
+def test_what_is_wrong_with_a_password_is_not_shown(world: World, url: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected a URL") as caught:
+        world.client.get(url)
+    assert "sec" not in str(caught.value)
+    assert "ret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("auth", [("user", "secret"), "Bearer secret"])
+def test_credentials_of_another_type(world: World, auth: Any) -> None:
+    with pytest.raises(TypeError, match=r"Basic\(") as caught:
+        world.client.get("http://a.test/", auth=auth)
+    assert "secret" not in str(caught.value)
+
+
+def test_credentials_that_fail(world: World) -> None:
+    class Token:
+        @property
+        def authorization(self) -> str:
+            return self.missing  # type: ignore[attr-defined,no-any-return]  # that is the point
+
+    with pytest.raises(AttributeError, match="missing"):
+        world.client.get("http://a.test/", auth=Token())
+
+
 @pytest.mark.parametrize("options", [{"engine": "none"}, {"proxies": "socks5://a"}, {"max_connections": 0}])
 def test_options_that_are_wrong(base: EventBase, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         Client(base, **options)
+
+
+@pytest.mark.parametrize("options", [{"idle": -1.0}, {"max_body": -1}])
+def test_numbers_that_are_wrong(base: EventBase, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="-1"):
+        Client(base, **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"redirects": False},
+        {"retries": 0},
+        {"timeouts": 0},
+        {"budget": 5},
+        {"proxies": {"http": "http://user:secret@a"}},
+        {"auth": ("user", "secret")},
+    ],
+)
+def test_options_of_a_wrong_type(base: EventBase, options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=r"^expected ") as caught:
+        Client(base, **options)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "pair", [("Content-Length", "5"), ("Transfer-Encoding", "chunked"), ("Proxy-Authorization", "secret")]
+)
+def test_fields_that_no_client_can_have(base: EventBase, pair: tuple[str, str]) -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        Client(base, headers=[pair])
+    assert "secret" not in str(caught.value)
 
 
 def test_a_bufferevent_of_one_s_own(base: EventBase) -> None:

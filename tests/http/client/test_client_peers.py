@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -347,6 +348,7 @@ cache_log /dev/null
 cache_store_log none
 pid_filename none
 netdb_filename none
+pinger_enable off
 coredump_dir /
 shutdown_lifetime 0 seconds
 visible_hostname proxy.test
@@ -369,14 +371,27 @@ class Proxies:
         template = TINYPROXY if name == "tinyproxy" else SQUID
         config.write_text(template.format(port=port, secure=secure, more=more))
         if name == "tinyproxy":
-            command, ready = ("tinyproxy", "-d", "-c", str(config)), "Accepting connections"
+            command: tuple[str, ...] = ("tinyproxy", "-d", "-c", str(config))
+            ready = "Accepting connections"
         else:
-            command, ready = (
-                ("squid", "-N", "-d", "1", "-f", str(config)),
-                "Accepting HTTP Socket connections",
-            )
+            # With a name of its own: what it shares between processes must not be that of another.
+            command = ("squid", "-n", f"evkit{port}", "-N", "-d", "1", "-f", str(config))
+            ready = "Accepting HTTP Socket connections"
         with running(ready, *command):
+            await_listening(port)
             yield f"http://127.0.0.1:{port}"
+
+
+def await_listening(port: int) -> None:
+    """Return when a port takes connections: squid says so shortly before it is true."""
+    guard = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < guard, "nobody listens"
+        else:
+            return
 
 
 def echo(request: Request) -> None:

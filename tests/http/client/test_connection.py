@@ -286,7 +286,7 @@ def test_an_answer_before_the_end_of_the_body(world: World, kind: str, keep: boo
     wire.head()
     wire.send(reply(b"too large", *([] if keep else ["Connection: close"]), status=413))
     assert world.result(future).body == b"too large"
-    assert wire.closed()
+    assert wire.drained_and_closed()
     assert world.pool == "0 connections, 0 free, 0 waiting"
     assert closed == ([] if kind == "whole" else [True])
 
@@ -320,7 +320,7 @@ def test_the_server_shuts_its_side_in_the_middle_of_the_body(world: World) -> No
     wire.head()
     wire.socket.shutdown(1)
     assert isinstance(world.error(future), ConnectionLost)
-    assert wire.closed()
+    assert wire.drained_and_closed()
 
 
 @pytest.mark.parametrize("retries", [Retries(), Retries(5, backoff=0.0)])
@@ -608,3 +608,25 @@ def test_a_generator_of_which_something_was_taken_is_not_sent_again() -> None:
         world.until(lambda: world.wires, "a connection")
         assert isinstance(world.error(future), TransportError)
         assert not place.waiting()
+
+
+def test_a_connection_that_nobody_comes_for_is_closed_in_time() -> None:
+    """Its request was answered on another one while it was made."""
+    with World(idle=5.0, max_per_host=2) as world:
+        place = world.place()
+        first = world.get(place.named("a.test"))
+        wire = place.accept()
+        world.names.slow = True
+        second = world.get(place.named("a.test"))
+        wire.answer()
+        wire.answer()
+        world.result(first)
+        world.result(second)
+        (found,) = world.names.pending
+        found.set_result([("127.0.0.1", place.port)])
+        unused = place.accept()
+        assert world.pool == "2 connections, 2 free, 0 waiting"
+        world.wait(4.9)
+        assert unused.silent()
+        world.wait(0.2)
+        assert unused.closed()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evkit.core import BufferEvent, EventBase, SocketBufferEvent
-from evkit.errors import ConnectError, ConnectionLost, EvkitError, TLSError
+from evkit.errors import ConnectError, ConnectionLost, EvkitError, LocalProtocolError, TLSError
 from evkit.http.client.credentials import Basic
 from evkit.http.client.dialing import Dial, Dialling
 from evkit.http.client.origin import Origin
@@ -262,6 +262,29 @@ def test_a_tunnel(answer: bytes) -> None:
         bev: BufferEvent = world.result(future)
         assert bev.read() == b"hello"
         bev.close()
+
+
+class NoCredentials:
+    @property
+    def authorization(self) -> str:
+        raise KeyError("token")
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [({"credentials": NoCredentials()}, KeyError), ({"fields": (("Host", "x"),)}, LocalProtocolError)],
+)
+def test_a_proxy_that_can_t_be_asked_for_a_tunnel(options: dict[str, Any], error: type[Exception]) -> None:
+    with World() as world:
+        place = world.place()
+        proxy = Proxy(Origin("http", "127.0.0.1", place.port), **options)
+        route = Route(proxy.origin, proxy, Origin("https", "a.test", 443))
+        ends: list[Exception | None] = []
+        how = Dialling(TIMEOUTS, lambda: make_response_engine("native"))
+        Dial(world.base, route, how, lambda dial, bev, failure: ends.append(failure)).start()
+        assert place.accept().closed()
+        (failure,) = ends
+        assert isinstance(failure, error)
 
 
 def test_a_tunnel_whose_answer_comes_byte_by_byte() -> None:

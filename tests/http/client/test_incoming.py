@@ -48,12 +48,9 @@ class FakeTap:
         self.open = True
         while self.open and self._pieces:
             self.sink.add(self._pieces.pop(0))
-            if self._pieces:
-                self.incoming.came()
-            else:  # the last piece comes together with the end
-                self.incoming.came()
-                if self.open is not None and "drop" not in self.log:
-                    self.incoming.ended(self._end)
+            self.incoming.came()
+            if not self._pieces and "drop" not in self.log:  # the last piece comes together with the end
+                self.incoming.ended(self._end)
 
     def hold(self) -> None:
         self.log.append("hold")

@@ -312,35 +312,38 @@ def test_a_failed_dial_fails_one_and_the_others_go_on() -> None:
 # New ones only
 
 
-def test_a_retry_is_on_a_new_connection_though_the_only_one_is_free() -> None:
-    with World(max_per_host=1, retries=Retries(3, statuses=BUSY)) as world:
-        place = world.place()
-        future = world.get(place.url)
-        wire = place.accept()
-        wire.answer(status=503)
-        world.wait(1.0)
-        assert wire.closed()
-        place.accept().answer(b"now")
-        assert world.result(future).body == b"now"
+def test_a_new_connection_though_the_only_one_is_free(world: World) -> None:
+    """It gives way, at once."""
+    pool = pool_of(world, max_per_host=1)
+    used = given(world, pool, Customer())
+    pool.released(used)
+    new = given(world, pool, Customer(), fresh=True)
+    assert used.bev.closed
+    assert new is not used
+    assert repr(pool) == "<Pool 1 connections, 0 free, 0 waiting>"
+    pool.close()
 
 
-def test_a_used_connection_goes_to_who_does_not_mind() -> None:
-    with World(max_per_host=2, retries=Retries(3, statuses=BUSY)) as world:
-        place = world.place()
-        busy, long = world.get(place.url + "/busy"), world.get(place.url + "/long")
-        first, second = place.accept(), place.accept()
-        third = world.get(place.url + "/third")
-        first.answer(status=503)  # its connection goes to the third
-        world.wait(1.0)  # the retry waits: two connections are in use, and it wants a new one
-        fourth = world.get(place.url + "/fourth")
-        assert world.pool == "2 connections, 0 free, 2 waiting"
-        assert first.answer().startswith(b"GET /third")
-        assert first.answer().startswith(b"GET /fourth")
-        new = place.accept()
-        assert new.answer().startswith(b"GET /busy")
-        second.answer()
-        for future in (busy, long, third, fourth):
-            assert world.result(future).status == 200
+def test_a_used_connection_goes_to_who_does_not_mind(world: World) -> None:
+    """Who wants a new one keeps his place in line."""
+    pool = pool_of(world, max_per_host=2)
+    one, two = given(world, pool, Customer()), given(world, pool, Customer())
+    picky, third, fourth = Customer(), Customer(), Customer()
+    pool.take(way("a"), picky, fresh=True)  # type: ignore[arg-type]  # it has what is called
+    pool.take(way("a"), third)  # type: ignore[arg-type]  # as above
+    pool.take(way("a"), fourth)  # type: ignore[arg-type]  # as above
+    assert repr(pool) == "<Pool 2 connections, 0 free, 3 waiting>"
+    pool.released(one)
+    assert third.heard == [one]
+    pool.released(two)
+    assert fourth.heard == [two]
+    assert picky.heard == []
+    pool.released(one)  # nobody wants it: it gives way
+    assert one.bev.closed
+    look_up(world)
+    world.until(lambda: picky.heard, "a connection")
+    assert picky.heard[0] not in (one, two)
+    pool.close()
 
 
 # Closing
@@ -602,3 +605,81 @@ def test_the_oldest_free_one_gives_way() -> None:
         assert wires[0].closed()
         assert wires[1].silent()
         assert wires[2].silent()
+
+
+def pool_of(world: World, *, max_per_host: int = 9, **options: Any) -> Pool:
+    """Make a pool of its own, whose look-ups take as long as the test says."""
+    world.names.slow = True
+    how = Dialling(ClientTimeouts(pool=5.0), lambda: make_response_engine("native"), world.names, **options)
+    return Pool(world.base, how, max_connections=2, max_per_host=max_per_host)
+
+
+def look_up(world: World) -> None:
+    """Find the address of what is looked up."""
+    world.names.pending.pop(0).set_result([("127.0.0.1", world.place().port)])
+
+
+def given(world: World, pool: Pool, customer: Customer, *, fresh: bool = False) -> ClientConnection:
+    """Return the connection that a customer gets, a new one."""
+    pool.take(way("a"), customer, fresh=fresh)  # type: ignore[arg-type]  # it has what is called
+    look_up(world)
+    world.until(lambda: customer.heard, "a connection")
+    connection = customer.heard[0]
+    assert isinstance(connection, ClientConnection)
+    return connection
+
+
+def way(name: str) -> Route:
+    return Route(Origin("http", f"{name}.test", 80))
+
+
+def test_who_does_not_wait_may_leave(world: World) -> None:
+    pool = pool_of(world)
+    pool.leave(way("a"), Customer())  # type: ignore[arg-type]  # nothing of it is called
+    first, second = Customer(), Customer()
+    pool.take(way("a"), first)  # type: ignore[arg-type]  # it has what is called
+    pool.leave(way("a"), second)  # type: ignore[arg-type]  # as above
+    assert repr(pool) == "<Pool 1 connections, 0 free, 1 waiting>"
+    pool.close()
+
+
+def test_a_closed_pool_gives_nothing(world: World) -> None:
+    pool, customer = pool_of(world), Customer()
+    pool.close()
+    pool.take(way("a"), customer)  # type: ignore[arg-type]  # it has what is called
+    assert [type(heard) for heard in customer.heard] == [LocalProtocolError]
+    assert repr(pool) == "<Pool 0 connections, 0 free, 0 waiting>"
+
+
+@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize("again", [True, False])
+def test_who_fails_at_once_lets_others_go_first(world: World, again: bool, late: bool) -> None:
+    """One fails inside of its own call, asks for another place and its own again: each waits once, and is told once."""
+
+    class Insistent(Customer):
+        def on_failed(self, error: Exception, progress: object) -> None:
+            super().on_failed(error, progress)
+            if len(self.heard) == 1:
+                pool.take(way("c"), other)  # type: ignore[arg-type]  # it has what is called
+                pool.take(way("a"), self if again else third)  # type: ignore[arg-type]  # as above
+
+    makers: list[Any] = [SocketBufferEvent, Unmakeable(), SocketBufferEvent]
+
+    def make(base: EventBase) -> SocketBufferEvent:
+        made: SocketBufferEvent = makers.pop(0)(base)
+        return made
+
+    pool = pool_of(world, make_bufferevent=make)
+    before, first, other, third = Customer(), Insistent(), Customer(), Customer()
+    given(world, pool, before)
+    pool.take(way("a"), first)  # type: ignore[arg-type]  # it has what is called
+    assert [type(heard) for heard in first.heard] == [OSError]
+    last = first if again else third
+    if late:
+        world.wait(20.0)
+        assert isinstance(last.heard[-1], RequestTimeout)
+    assert other.heard == []  # its name is still looked up
+    pool.close()  # and leaves no timer behind
+    assert isinstance(last.heard[-1], RequestTimeout if late else LocalProtocolError)
+    assert len(first.heard) == (2 if again else 1)
+    assert [type(heard) for heard in other.heard] == [LocalProtocolError]

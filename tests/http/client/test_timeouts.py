@@ -119,7 +119,7 @@ def test_write(world: World) -> None:
     wire = place.accept()
     ends_after(world, future, 30.0, "write")
     assert future.exception(0).during == "write"  # type: ignore[union-attr]
-    assert wire.closed()
+    assert wire.drained_and_closed()
 
 
 def test_write_begins_anew_with_every_byte(world: World) -> None:
@@ -360,3 +360,17 @@ def test_idle() -> None:
         assert world.pool == "1 connections, 1 free, 0 waiting"
         world.wait(2.0)
         assert world.pool == "0 connections, 0 free, 0 waiting"
+
+
+def test_a_server_may_be_waited_for_for_ever() -> None:
+    with World(timeouts=replace(TIMEOUTS, expect=None)) as world:
+        place = world.place()
+        future = world.ask("POST", place.url, b"abc", expect=True)
+        wire = place.accept()
+        wire.head()
+        world.wait(900.0)
+        assert wire.silent()
+        wire.send(CONTINUE)
+        assert wire.body(3) == b"abc"
+        wire.send(reply())
+        world.result(future)

@@ -30,7 +30,7 @@ class BodyStream:
         gone: Whether nobody takes any more of it: the request has failed, or was answered before its end.
     """
 
-    __slots__ = ("_drained", "_more", "_pieces", "_whole", "ended", "gone", "length")
+    __slots__ = ("_claimed", "_drained", "_more", "_pieces", "_whole", "ended", "gone", "length")
 
     def __init__(self, length: int | None = None) -> None:
         if length is not None and length < 0:
@@ -38,6 +38,7 @@ class BodyStream:
         self.length = length
         self.ended = False
         self.gone = False
+        self._claimed = False
         self._pieces: list[bytes] = []
         self._whole = False  # it was taken to its end
         self._drained: Callable[[], object] | None = None
@@ -79,6 +80,16 @@ class BodyStream:
             more()
 
     # For its upload
+
+    def claim(self) -> None:
+        """Belong to one request.
+
+        Raises:
+            LocalProtocolError: It belongs to another.
+        """
+        if self._claimed:
+            raise LocalProtocolError("a BodyStream is the body of one request: make another")
+        self._claimed = True
 
     def take(self, more: Callable[[], object]) -> list[bytes]:
         """Return what waits, or have ``more`` called when there is something, or the end."""

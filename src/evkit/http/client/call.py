@@ -1,40 +1,37 @@
 """`Call`: one request of a program, with all the requests on the wire that it takes, and the one result.
 
 Which connection it goes out on is the pool's business; whether another request follows, after a redirect, a failure or
-a busy server, is decided in `redirects` and `retries`. What becomes of the body is `Incoming`'s.
+a busy server, is decided by its `Course`. What becomes of the body is `Incoming`'s.
 """
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import Final
 
 from evkit.core import Buffer, BufferEvent, Event, EventBase, Future
-from evkit.errors import During, TransportError
+from evkit.errors import During, RemoteProtocolError, TransportError
 from evkit.http.client.connection import ClientConnection
 from evkit.http.client.cookies import CookieJar
+from evkit.http.client.course import Course
 from evkit.http.client.deadlines import Deadlines
 from evkit.http.client.decoding import Decoder, decoder_for
 from evkit.http.client.destinations import Destination, Destinations
 from evkit.http.client.incoming import Incoming
 from evkit.http.client.origin import Origin
 from evkit.http.client.pool import Pool
-from evkit.http.client.redirects import Redirects, Step, Trail
+from evkit.http.client.redirects import Redirects, Step
 from evkit.http.client.request_fields import RequestFields
 from evkit.http.client.response import Response
-from evkit.http.client.retries import Attempts, Progress, Retries, RetryBudget
+from evkit.http.client.retries import Progress, Retries, RetryBudget
 from evkit.http.client.upload import Upload
 from evkit.http.errors import ContentTooLarge, RequestTimeout
 from evkit.http.headers import Headers
 from evkit.http.parser import ResponseHead
 
-if TYPE_CHECKING:
-    pass
-
 _MAX_SKIPPED: Final = 65536
 """Bytes of a body that nobody wants to read in order to use its connection again; for more a new one is cheaper."""
 
-_DICE: Final = random.Random()  # noqa: S311 - it spreads retries in time, and guards no secret
 Opened = Callable[[Response, BufferEvent], object]
 """``opened(response, bev)`` makes the result of a connection that has become something else."""
 
@@ -107,11 +104,10 @@ class Call:
     """
 
     __slots__ = (
-        "_attempts",
         "_connection",
+        "_course",
         "_decoder",
         "_destination",
-        "_history",
         "_incoming",
         "_next",
         "_pause",
@@ -122,8 +118,6 @@ class Call:
         "_target",
         "_terms",
         "_timer",
-        "_trail",
-        "_tried",
         "_wishes",
         "future",
         "head",
@@ -148,17 +142,14 @@ class Call:
         self._terms = terms
         self._step = step
         self._wishes = wishes
-        self._trail: Trail | None = None  # once there is a redirect
-        self._attempts: Attempts | None = None  # once there is a failure
-        self._history: list[Response] = []
-        self._tried = 0
+        self._course: Course | None = None  # once something else has come than the answer
         self._destination = destination
         self._target = target
         self._connection: ClientConnection | None = None
         self._pause: Event | None = None  # before the next attempt
         self._timer: Event | None = None
-        # What the response asks for next, once its body is read or given up.
-        self._next: Callable[[], object] | None = None
+        # What follows the response, once its body is read or given up: another step, or a pause before the same.
+        self._next: Step | float | None = None
         self._skipped = 0
         self._response: Response | None = None
         self._incoming: Incoming | None = None
@@ -173,10 +164,12 @@ class Call:
         self._sink: Buffer | None = None
 
     def __repr__(self) -> str:
-        return f"<Call {self._step.method} {self._place()} attempt={self._tried}>"
+        return f"<Call {self._told()}>"
 
-    def _place(self) -> str:
-        return f"{Origin.of(self._step.url)}{self._step.url.path or '/'}"
+    def _told(self) -> str:
+        """Tell what is asked for, and what was before; for errors and logs, so without a query and a user."""
+        url = self._step.url
+        return f"{self._step.method} {Origin.of(url)}{url.path or '/'}{self._course or ''}"
 
     @property
     def sink(self) -> Buffer:
@@ -204,8 +197,7 @@ class Call:
         try:
             self._send()
         except Exception as error:
-            self._stop()
-            self._finish(error)
+            self._fail(error)
 
     def _prepare(self) -> None:
         """Encode the head of the request that is next."""
@@ -218,7 +210,7 @@ class Call:
             destination.authority,
             step.fields if terms.cookies is None else self._with_cookies(terms.cookies),
             length=None if upload is None else upload.length,
-            proxy=destination.proxy_fields,
+            proxy=destination.route.fields if destination.proxied else (),
         )
 
     def _with_cookies(self, jar: CookieJar) -> Sequence[tuple[str, str]]:
@@ -231,14 +223,14 @@ class Call:
 
     def _send(self) -> None:
         """Go for a connection."""
-        self._tried += 1
         self._response = self._incoming = None
         if self.upload is not None:
             if self._step.body:
                 self.upload.begin()
             else:
                 self._end_upload()
-        self._terms.pool.take(self._destination.route, self, fresh=self._attempts is not None)
+        course = self._course
+        self._terms.pool.take(self._destination.route, self, fresh=course is not None and course.fresh)
 
     def on_connection(self, connection: ClientConnection) -> None:
         """See `Customer.on_connection`."""
@@ -251,42 +243,38 @@ class Call:
         """See `Asker.on_interim`."""
         on_interim = self._wishes.on_interim
         if on_interim is not None:
-            self._guarded(lambda: on_interim(head.status, head.headers))
+            self._guarded(partial(on_interim, head.status, head.headers))
 
     def on_head(self, head: ResponseHead) -> None:
         """See `Asker.on_head`."""
         terms = self._terms
-        response = Response(head, self._step, tuple(self._history))
+        course = self._course
+        response = Response(head, self._step, () if course is None else tuple(course.history))
+        self._response = response
         if terms.cookies is not None:
             terms.cookies.store(self._step.url, head.headers.get_all("Set-Cookie"), terms.base.clock.time())
-        if head.status >= 300 or terms.retries.statuses:
+        if head.status >= 300 or head.status in terms.retries.statuses:
             self._next = self._what_follows(response)
             if self._next is not None:
                 self._skipped = 0
+                if not head.keep_alive or head.body_length > _MAX_SKIPPED:
+                    self._go_on(cut=True)
                 return
-        self._response = response
         self._begin_body(response, head)
 
-    def _what_follows(self, response: Response) -> Callable[[], object] | None:
-        """Return how to go on where the response is not the answer."""
-        pause = self._answered(response)
-        if pause is not None:
-            return lambda: self._again_after(pause)
-        if not self._wishes.follow or not 300 <= response.status < 400:
-            return None
-        if self._trail is None:
-            self._trail = Trail(self._terms.redirects, self._step)
-        step = self._trail.follow(response.status, response.headers, repeatable=self._repeatable)
-        if step is None:
-            return None
-        return lambda: self._redirected(response, step)
+    def _what_follows(self, response: Response) -> Step | float | None:
+        return self._course_so_far().answered(
+            response,
+            self._step,
+            follow=self._wishes.follow,
+            repeatable=self._repeatable,
+            now=self._terms.base.clock.time(),
+        )
 
-    def _answered(self, response: Response) -> float | None:
-        if response.status not in self._terms.retries.statuses:
-            return None
-        now = self._terms.base.clock.time()
-        retry_after = response.headers.get("Retry-After")
-        return self._count().answered(response.status, retry_after, now, _DICE.random())
+    def _course_so_far(self) -> Course:
+        if self._course is None:
+            self._course = Course(self._terms.redirects, self._terms.retries, self._terms.budget)
+        return self._course
 
     @property
     def _repeatable(self) -> bool:
@@ -339,15 +327,18 @@ class Call:
         response.trailers = trailers
         self._end_upload()
         self._stop_clock()
-        if self._attempts is None and self._terms.budget is not None:
-            self._terms.budget.succeeded()
+        terms = self._terms
+        if terms.budget is not None and (
+            self._course is None or response.status not in terms.retries.statuses
+        ):
+            terms.budget.succeeded()
         if self._wishes.stream:
             (self._incoming or self._make_incoming(response)).ended(None)
             return
         try:
             response.body = self._whole_body(response, body)
         except Exception as error:
-            self._finish(error)
+            self._fail(error)
             return
         self.future.set_result(response)
 
@@ -371,7 +362,7 @@ class Call:
             result = opened(response, bev)
         except Exception as error:
             bev.close()
-            self._finish(error)
+            self._fail(error)
             return
         self._stop_clock()
         self.future.set_result(result)  # type: ignore[arg-type]  # who asks with `opened` knows the result's type
@@ -379,30 +370,26 @@ class Call:
     def on_failed(self, error: Exception, progress: Progress) -> None:
         """See `Asker.on_failed`."""
         self._connection = None
-        if self._incoming is not None and self._wishes.stream:
-            self._end_upload()
-            self._explain(error)
-            self._incoming.ended(error)
+        if self._next is not None and isinstance(error, TransportError | RemoteProtocolError):
+            self._go_on(cut=False)  # what is missing of this body, nobody wanted
             return
         pause = None
-        if isinstance(error, TransportError) and not isinstance(error, RequestTimeout):
-            pause = self._count().failed(progress, _DICE.random())
+        if self._is_worth_another(error):
+            pause = self._course_so_far().failed(progress, self._step, repeatable=self._repeatable)
         if pause is None:
-            self._finish(error)
-        elif pause:
-            self._again_after(pause)
+            self._fail(error)
         else:
-            self._again()
+            self._again_after(pause)
+
+    def _is_worth_another(self, error: Exception) -> bool:
+        """Return whether another attempt makes sense after an error: it is the connection's, and took no time-out."""
+        return (
+            isinstance(error, TransportError)
+            and not isinstance(error, RequestTimeout)
+            and not self._delivers()
+        )
 
     # What comes next
-
-    def _count(self) -> Attempts:
-        if self._attempts is None:
-            terms = self._terms
-            self._attempts = Attempts(
-                terms.retries, self._step.method, repeatable=self._repeatable, budget=terms.budget
-            )
-        return self._attempts
 
     def _go_on(self, *, cut: bool) -> None:
         """Do what the response asks for; if ``cut``, without the rest of it."""
@@ -410,8 +397,10 @@ class Call:
         connection, self._connection = self._connection, None
         if cut and connection is not None:
             connection.cancel(self)
-        if following is not None:
-            following()
+        if isinstance(following, Step):
+            self._guarded(partial(self._redirected, following))
+        elif following is not None:
+            self._again_after(following)
 
     def _again_after(self, seconds: float) -> None:
         self._terms.pool.resting.add(self)
@@ -419,10 +408,8 @@ class Call:
         self._pause.add(seconds)
 
     def _on_pause_over(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        self._again()
-
-    def _again(self) -> None:
         self._stop_resting()
+        self._course_so_far().attempt += 1
         self._guarded(self._send)
 
     def _stop_resting(self) -> None:
@@ -431,15 +418,12 @@ class Call:
             pause.free()
             self._terms.pool.resting.discard(self)
 
-    def _redirected(self, response: Response, step: Step) -> None:
-        self._history.append(response)
+    def _redirected(self, step: Step) -> None:
+        assert self._response is not None
+        self._course_so_far().follow(self._response)
         self._step = step
         self._destination = self._terms.destinations.of(step.url)
         self._target = step.url.target
-        self._attempts = None
-        self._guarded(self._ask_next)
-
-    def _ask_next(self) -> None:
         self._prepare()
         self._send()
 
@@ -447,8 +431,7 @@ class Call:
         try:
             function()
         except Exception as error:
-            self._stop()
-            self._finish(error)
+            self._fail(error)
 
     # The end
 
@@ -458,14 +441,8 @@ class Call:
     def on_total(self) -> None:
         """See `Timed.on_total`."""
         during: During = "connect" if self._connection is None else "read"
-        self._stop()
         told = f"no response within {self._wishes.total:g} s in all"
-        error = RequestTimeout(told, during=during, phase="total")
-        if self._incoming is not None and self._wishes.stream:  # nobody has asked for its body
-            self._explain(error)
-            self._incoming.ended(error)
-        else:
-            self._finish(error)
+        self._fail(RequestTimeout(told, during=during, phase="total"))
 
     def _on_cancel(self, future: Future[Response]) -> None:  # noqa: ARG002 - a callback
         self._stop()
@@ -489,20 +466,20 @@ class Call:
         elif self._wishes.deadlines is not None:
             self._wishes.deadlines.end(self)
 
-    def _finish(self, error: Exception) -> None:
-        """Fail, and say what was tried."""
-        self._stop_clock()
-        self._stop_resting()
-        self._end_upload()
-        if not self.future.done():
-            self._explain(error)
+    def _fail(self, error: Exception) -> None:
+        """End with an error that says what was tried; who receives the body hears it if the future has its result."""
+        self._stop()
+        if self._delivers():
+            assert self._incoming is not None
+            error.add_note(self._told())
+            self._incoming.ended(error)
+        elif not self.future.done():
+            error.add_note(self._told())
             self.future.set_exception(error)
 
-    def _explain(self, error: Exception) -> None:
-        """Note with an error what was tried."""
-        attempts = "" if self._tried == 1 else f", attempt {self._tried}"
-        redirects = f", after {len(self._history)} redirects" if self._history else ""
-        error.add_note(f"{self._step.method} {self._place()}{attempts}{redirects}")
+    def _delivers(self) -> bool:
+        """Return whether the future has its response already, whose body is received piece by piece."""
+        return self._incoming is not None and self._wishes.stream
 
     def _end_upload(self) -> None:
         """Let go of the body: a generator may have something to tidy up, whose failure is no failure of the request."""

@@ -1,29 +1,26 @@
 """`Client`: requests, and futures of their responses.
 
-It turns what a program says into what a `Call` needs: URLs, fields, bodies, and the rules that all calls share. It
-sends nothing itself.
+It puts what a program says of a request (`wording`) together with what it says of all, which is made here: fields,
+credentials, and the rules that all calls share. It sends nothing itself.
 """
 
-import json as jsonlib
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache, partial
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from evkit.core import EventBase, Future, SocketBufferEvent
 from evkit.core.net import Resolver
+from evkit.core.timers import check_seconds
 from evkit.errors import LocalProtocolError
 from evkit.http.client.call import Call, Opened, Terms, Wishes
 from evkit.http.client.cookies import CookieJar
-from evkit.http.client.credentials import Credentials, from_userinfo
+from evkit.http.client.credentials import Credentials
 from evkit.http.client.deadlines import Deadlines
 from evkit.http.client.decoding import accept_encoding
 from evkit.http.client.destinations import Destinations
 from evkit.http.client.dialing import Dialling
-from evkit.http.client.origin import parse_url
 from evkit.http.client.pool import DEFAULT_IDLE, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_PER_HOST, Pool
 from evkit.http.client.proxy_choice import Proxy, ProxyRules
 from evkit.http.client.redirects import Redirects, Step
@@ -32,7 +29,17 @@ from evkit.http.client.response import Response
 from evkit.http.client.retries import Retries, RetryBudget
 from evkit.http.client.timeouts import ClientTimeouts
 from evkit.http.client.upload import RequestBody, Upload, as_upload
-from evkit.http.fields import Fields, as_pairs, check_pair, encode_line
+from evkit.http.client.wording import (
+    DEFAULT,
+    Default,
+    Query,
+    authorization,
+    check_credentials,
+    content_of,
+    names_of,
+    parse_target,
+)
+from evkit.http.fields import Fields, as_pairs
 from evkit.http.headers import Headers
 from evkit.http.parser import RESPONSE_LIMITS, Limits, make_response_engine
 from evkit.http.uri import Uri
@@ -43,10 +50,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of a body that is received whole. Larger ones are for ``stream=True``."""
 
-Query = Mapping[str, object] | Iterable[tuple[str, object]]
-_DEFAULT: Final = object()
-_BUDGET: Final = RetryBudget()
-"""Stands for one of the client's own."""
+T = TypeVar("T")
 
 
 class RequestOptions(TypedDict, total=False):
@@ -60,18 +64,8 @@ class RequestOptions(TypedDict, total=False):
     stream: bool
     follow: bool
     expect: bool
-    timeout: float | object | None
+    timeout: float | None
     on_interim: Callable[[int, Headers], object] | None
-
-
-@lru_cache(256)
-def _parsed(url: str) -> tuple[Uri, Credentials | None]:
-    """Take a URL apart, once; return it without user and password, and these."""
-    uri = parse_url(url)
-    plain = (
-        uri if uri.userinfo is None and uri.fragment is None else replace(uri, userinfo=None, fragment=None)
-    )
-    return plain, from_userinfo(uri)
 
 
 class Client:
@@ -115,6 +109,8 @@ class Client:
 
     Raises:
         ValueError: A limit or a proxy's URL is wrong, or there is no such engine.
+        TypeError: Something is of a wrong type.
+        LocalProtocolError: A field can't be sent, or not with every request.
 
     Source: ``evhttp_connection_base_bufferevent_new`` and ``evhttp_make_request``; libevent has no pool, follows no
     redirects and decodes nothing.
@@ -130,7 +126,7 @@ class Client:
         timeouts: ClientTimeouts | None = None,
         redirects: Redirects | None = None,
         retries: Retries | None = None,
-        budget: RetryBudget | None = _BUDGET,
+        budget: RetryBudget | Default | None = DEFAULT,
         proxies: ProxyRules | str | None = None,
         cookies: CookieJar | None = None,
         auth: Credentials | None = None,
@@ -151,21 +147,21 @@ class Client:
         self._base = base
         # They travel with each request, as its own do: a redirect to elsewhere takes the secret ones off.
         self._headers = tuple(as_pairs(headers))
-        for name, value in self._headers:
-            encode_line(name, value)  # found wrong now, and not with the first request
+        fields = _fields_for(self._headers, decode=decode)
         self._auth = auth
         self._closed = False
-        timeouts = timeouts or ClientTimeouts()
+        _check(auth, max_body, idle)
+        timeouts = _given(timeouts, ClientTimeouts)
         make_engine = partial(make_response_engine, engine, limits)
         make_engine()  # a wrong name is an error now and not with the first request
         how = Dialling(timeouts, make_engine, resolver, family, local, unix, tls, make_bufferevent)
         self._terms = Terms(
             base,
             Pool(base, how, max_connections=max_connections, max_per_host=max_per_host, idle=idle),
-            RequestFields(_standard_fields(self._headers, decode=decode)),
-            redirects or Redirects(),
-            retries or Retries(),
-            RetryBudget() if budget is _BUDGET else budget,
+            fields,
+            _given(redirects, Redirects),
+            _given(retries, Retries),
+            _budget(budget),
             Destinations(_proxy_rules(proxies)),
             cookies,
             max_body,
@@ -245,13 +241,13 @@ class Client:
         *,
         headers: Fields = (),
         query: Query | None = None,
-        json: object = _DEFAULT,
+        json: object = DEFAULT,
         form: Query | None = None,
         auth: Credentials | None = None,
         stream: bool = False,
         follow: bool = True,
         expect: bool = False,
-        timeout: float | object | None = _DEFAULT,
+        timeout: float | Default | None = DEFAULT,
         on_interim: Callable[[int, Headers], object] | None = None,
     ) -> Future[Response]:
         """Send a request.
@@ -279,15 +275,17 @@ class Client:
 
         Raises:
             ValueError: The URL can't be asked for.
-            TypeError: The body, a header or the query is of a wrong type.
+            TypeError: Something is of a wrong type.
             LocalProtocolError: The request can't be sent as one, the client is closed, or there are two bodies.
         """
-        pairs, body = _content(as_pairs(headers), body, json, form)
+        if not isinstance(method, str):
+            raise TypeError(f"expected a method as str, got {method!r}")
+        pairs, body = content_of(as_pairs(headers), body, json, form)
         if expect:
             pairs = [*pairs, ("Expect", "100-continue")]
         wishes = Wishes(stream=stream, follow=follow, waits=expect, on_interim=on_interim)
         upload = None if body is None else as_upload(body, declared_length(pairs))
-        return self._call(method, self._url(url, query), pairs, upload, auth, timeout, wishes)
+        return self._call(method, parse_target(url, query), pairs, upload, auth, timeout, wishes)
 
     def upgrade(
         self,
@@ -296,7 +294,7 @@ class Client:
         opened: Opened,
         *,
         auth: Credentials | None = None,
-        timeout: float | object | None = _DEFAULT,
+        timeout: float | Default | None = DEFAULT,
     ) -> Future[Any]:
         """Ask for another protocol on the connection, by ``GET`` and ``Upgrade``.
 
@@ -319,7 +317,7 @@ class Client:
         Source: RFC 9110 §7.8.
         """
         wishes = Wishes(follow=False, opened=opened)
-        return self._call("GET", self._url(url, None), as_pairs(headers), None, auth, timeout, wishes)
+        return self._call("GET", parse_target(url, None), as_pairs(headers), None, auth, timeout, wishes)
 
     def _ask(self, method: str, url: str | Uri) -> Future[Response]:
         """Do what `request` does, for requests that say nothing but what they are for."""
@@ -327,8 +325,8 @@ class Client:
         if found is None or self._closed:
             return self.request(method, url)
         pairs = self._headers
-        if self._auth is not None and "authorization" not in _names(pairs):
-            pairs = (*pairs, ("Authorization", self._auth.authorization))
+        if self._auth is not None and "authorization" not in names_of(pairs):
+            pairs = (*pairs, authorization(self._auth))
         call = Call(self._terms, Step(method, url, pairs), None, self._plain, *found)
         call.start()
         return call.future
@@ -340,78 +338,73 @@ class Client:
         pairs: Sequence[tuple[str, str]],
         upload: Upload | None,
         auth: Credentials | None,
-        timeout: float | object | None,
+        timeout: float | Default | None,
         wishes: Wishes,
     ) -> Future[Response]:
         if self._closed:
             raise LocalProtocolError("the client is closed")
         uri, told = target
-        names = _names(pairs) if pairs else frozenset[str]()
+        names = names_of(pairs) if pairs else frozenset[str]()
         if self._headers:
             pairs = [*(pair for pair in self._headers if pair[0].lower() not in names), *pairs]
-        auth = auth or (None if "authorization" in names else told or self._auth)
+        if auth is None and "authorization" not in names:
+            auth = told or self._auth
         if auth is not None:
-            pairs = [*pairs, ("Authorization", auth.authorization)]
-        if timeout is _DEFAULT:
+            pairs = [*pairs, authorization(auth)]
+        if timeout is DEFAULT:
             wishes.total, wishes.deadlines = self._plain.total, self._plain.deadlines
         elif timeout is not None:
-            wishes.total = float(timeout)  # type: ignore[arg-type]  # it says what is wrong with it
+            wishes.total = check_seconds(timeout)
         destination = self._terms.destinations.of(uri, tunnel=wishes.opened is not None)
         step = Step(method, uri, tuple(pairs), upload is not None)
         call = Call(self._terms, step, upload, wishes, destination, uri.target)
         call.start()
         return call.future
 
-    def _url(self, url: str | Uri, query: Query | None) -> tuple[Uri, Credentials | None]:
-        uri, credentials = _parsed(url if isinstance(url, str) else str(url))
-        if query:
-            more = urlencode(list(query.items() if isinstance(query, Mapping) else query), doseq=True)
-            uri = replace(uri, query=f"{uri.query}&{more}" if uri.query else more)
-        return uri, credentials
 
-
-def _standard_fields(headers: Iterable[tuple[str, str]], *, decode: bool) -> list[tuple[str, str]]:
-    """Return what is said where the program has nothing to say of it."""
-    names = _names(headers)
-    standard = [*STANDARD, ("Accept-Encoding", accept_encoding())] if decode else [*STANDARD]
-    return [pair for pair in standard if pair[0].lower() not in names]
-
-
-def _names(pairs: Iterable[tuple[str, str]]) -> set[str]:
-    """Return the names in lower case.
+def _fields_for(headers: Sequence[tuple[str, str]], *, decode: bool) -> RequestFields:
+    """Return what is said where the program has nothing to say of it.
 
     Raises:
-        TypeError: One is in no pair of ``str``.
+        LocalProtocolError: A field of its own can't be sent with every request: told now, and not with the first.
+        TypeError: One is no pair of ``str``.
     """
-    names = set()
-    for pair in pairs:
-        check_pair(pair)
-        names.add(str(pair[0]).lower())
-    return names
+    names = names_of(headers)
+    standard = [*STANDARD, ("Accept-Encoding", accept_encoding())] if decode else [*STANDARD]
+    fields = RequestFields([pair for pair in standard if pair[0].lower() not in names])
+    fields.head("GET", "/", "localhost", headers)
+    return fields
+
+
+def _check(auth: Credentials | None, max_body: int | None, idle: float | None) -> None:
+    check_credentials(auth)
+    if max_body is not None and max_body < 0:
+        raise ValueError(f"expected max_body as 0 or more bytes, got {max_body}")
+    if idle is not None:
+        check_seconds(idle)
+
+
+def _given(rules: T | None, kind: type[T]) -> T:
+    """Return the rules that were given, or what holds without them.
+
+    Raises:
+        TypeError: They are something else, such as ``False``.
+    """
+    if rules is None:
+        return kind()
+    if not isinstance(rules, kind):
+        raise TypeError(f"expected {kind.__name__}(…), got {type(rules).__name__}")
+    return rules
+
+
+def _budget(budget: RetryBudget | Default | None) -> RetryBudget | None:
+    if budget is None or budget is DEFAULT:
+        return None if budget is None else RetryBudget()
+    return _given(budget, RetryBudget)
 
 
 def _proxy_rules(proxies: ProxyRules | str | None) -> ProxyRules:
     if isinstance(proxies, str):
         proxy = Proxy.at(proxies)
         return ProxyRules(proxy, proxy)
-    return proxies or ProxyRules()
-
-
-def _content(
-    pairs: Sequence[tuple[str, str]], body: RequestBody | None, json: object, form: Query | None
-) -> tuple[Sequence[tuple[str, str]], RequestBody | None]:
-    """Return fields and body, of the one that was given."""
-    if (body is not None) + (json is not _DEFAULT) + (form is not None) > 1:
-        raise LocalProtocolError("expected one of body, json and form")
-    if json is not _DEFAULT:
-        return _typed(pairs, "application/json"), jsonlib.dumps(json)
-    if form is not None:
-        data = urlencode(list(form.items() if isinstance(form, Mapping) else form), doseq=True)
-        return _typed(pairs, "application/x-www-form-urlencoded"), data
-    return pairs, body
-
-
-def _typed(pairs: Sequence[tuple[str, str]], content_type: str) -> Sequence[tuple[str, str]]:
-    if "content-type" in _names(pairs):
-        return pairs
-    return [*pairs, ("Content-Type", content_type)]
+    return _given(proxies, ProxyRules)

@@ -152,7 +152,7 @@ class ClientConnection:
         # When the present wait is over. The bufferevent's time-out, which each read restarts, is as short as the
         # shortest wait; it only looks whether this time has come, so that to wait for something else is to store a
         # number.
-        self._due = inf
+        self._wait(idle)  # nobody may come for it
         self._expect_timer: Event | None = None
         self._failure: TransportError | None = None  # of sending, while there may be a response all the same
         self._heard = False  # a byte of the response has come
@@ -400,12 +400,11 @@ class ClientConnection:
     def _server_ended(self, asker: Asker) -> None:
         """The server sends nothing more: the end of a body that has no other, or of all hope."""
         try:
+            self._engine.end()
             if self._head is None:
-                self._engine.end()
                 raise self._failure or ConnectionLost(
                     "the server has closed the connection before its response", during="read"
                 )
-            self._engine.end()
             self._read(asker, self.bev.input)
         except (EvkitError, OSError) as error:
             if self._asker is asker:

@@ -30,16 +30,17 @@ class Destination:
         route: The way.
         authority: The value of ``Host``.
         prefix: Of what is asked for, before the path: nothing, or for a proxy in the plain the origin.
-        proxy_fields: What the request has for the proxy.
+        proxied: Whether a proxy reads the request itself, with the route's fields for it. They are made anew for each
+            request, as credentials may expire.
     """
 
-    __slots__ = ("authority", "prefix", "proxy_fields", "route")
+    __slots__ = ("authority", "prefix", "proxied", "route")
 
     def __init__(self, origin: Origin, rules: ProxyRules, *, tunnel: bool) -> None:
         self.route = route = rules.route(origin, tunnel=tunnel)
         self.authority = origin.authority
         self.prefix = route.prefix(origin)
-        self.proxy_fields = route.fields
+        self.proxied = bool(self.prefix)
 
     def __repr__(self) -> str:
         return f"<Destination {self.authority} by {self.route}>"

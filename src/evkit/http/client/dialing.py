@@ -183,8 +183,13 @@ class Dial:
     def _at_hop(self, bev: BufferEvent) -> None:
         if self.route.tunnel is None:
             self._succeeded(bev)
+            return
+        try:
+            tunnel = _Tunnel(self.route, self._on_tunnel, self._how)
+        except Exception as error:  # of a field for the proxy, or of the program's own credentials
+            self._failed(error)
         else:
-            _Tunnel(self.route, self._on_tunnel, self._how).ask(bev)
+            tunnel.ask(bev)
 
     def _on_tunnel(self, bev: BufferEvent | None, error: Exception | None) -> None:
         end = self.route.tunnel

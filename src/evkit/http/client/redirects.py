@@ -76,7 +76,8 @@ class Step:
     __hash__ = None  # type: ignore[assignment]  # nobody looks one up
 
     def __repr__(self) -> str:
-        return f"Step({self.method!r}, {str(self.url)!r}, {self.fields!r}, {self.body})"
+        url = replace(self.url, userinfo=None)
+        return f"<Step {self.method} {url} fields={[name for name, _ in self.fields]} body={self.body}>"
 
 
 class Redirects:

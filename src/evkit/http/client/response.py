@@ -159,7 +159,8 @@ class Response:
     def receive(self, on_data: OnData, on_end: OnEnd) -> None:
         """Take the body piece by piece; for requests made with ``stream=True``.
 
-        Until this is called, or `read` or `save`, the server has to wait; it may give up.
+        Until this is called, or `read` or `save`, the server has to wait: it may give up, and the time-out ``total``
+        goes on.
 
         Args:
             on_data: ``on_data(response, data)`` for each piece, decoded. What it raises ends the body.

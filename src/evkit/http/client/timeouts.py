@@ -32,7 +32,7 @@ class ClientTimeouts:
     pool: float | None = 30.0
     connect: float | None = 10.0
     tls: float | None = 10.0
-    expect: float = 1.0
+    expect: float | None = 1.0
     write: float | None = 30.0
     head: float | None = 60.0
     body: float | None = 30.0

@@ -187,6 +187,7 @@ class StreamUpload:
     __slots__ = ("_framing", "_stream", "length", "repeatable")
 
     def __init__(self, stream: BodyStream) -> None:
+        stream.claim()
         self._stream = stream
         self.length = CHUNKED if stream.length is None else stream.length
         self._framing = Framing(self.length)
@@ -223,7 +224,7 @@ def as_upload(body: RequestBody, length: int | None = None) -> Upload:
     Raises:
         TypeError: It is none of these: a mapping, for example, which is for ``form`` or ``json``.
         ValueError: The file is closed, or not open for reading.
-        LocalProtocolError: ``length`` is not that of the body.
+        LocalProtocolError: ``length`` is not that of the body, or it is a `BodyStream` that another request has.
     """
     if isinstance(body, str | bytes | bytearray | memoryview):
         return _of_length(WholeUpload(as_bytes(body)), length)
