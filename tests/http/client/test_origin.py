@@ -21,7 +21,7 @@ from evkit.http.uri import Uri
         ("http://192.0.2.1:8080/", "http", "192.0.2.1", 8080),
         ("http://[::1]/", "http", "[::1]", 80),
         ("http://[2001:DB8:0:0::0001]:81/", "http", "[2001:db8::1]", 81),
-        ("http://[::FFFF:192.0.2.1]/", "http", "[::ffff:c000:201]", 80),
+        ("http://[::FFFF:192.0.2.1]/", "http", "[::ffff:192.0.2.1]", 80),
         ("http://my_host/", "http", "my_host", 80),
         ("http://example.org./", "http", "example.org.", 80),
         ("http://xn--bcher-kva.example/", "http", "xn--bcher-kva.example", 80),

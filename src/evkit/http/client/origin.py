@@ -144,9 +144,11 @@ def _normal_literal(host: str) -> str:
     try:
         if not host.endswith("]") or "%" in host:
             raise AddressValueError("expected [address]")
-        return f"[{IPv6Address(host[1:-1])}]"
+        address = IPv6Address(host[1:-1])
     except AddressValueError:
         raise ValueError(f"expected an IPv6 address in brackets, got {show(host)}") from None
+    # RFC 5952 §5. Python itself writes it so from 3.13 on.
+    return f"[{address}]" if address.ipv4_mapped is None else f"[::ffff:{address.ipv4_mapped}]"
 
 
 def _to_ascii(name: str) -> str:
