@@ -4,6 +4,7 @@ What they accept is the business of test_engines.py and test_differential.py.
 """
 
 import re
+import tracemalloc
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -254,6 +255,25 @@ def test_a_head_is_read_as_if_it_were_the_first(heads: list[tuple[bytes, bytes, 
         assert _reads(engine, head) == alone
         if not alone.startswith("<"):
             return  # after a refusal the engine is good for nothing
+
+
+def test_a_connection_keeps_no_long_head() -> None:
+    """Or ten thousand idle clients could make a server keep twice as many times 32 KiB."""
+    heads = [
+        b"GET / HTTP/1.1\r\nHost: a\r\nCookie: %b%03d\r\n\r\n" % (b"x" * 30_000, number)
+        for number in range(100)
+    ]
+    tracemalloc.start()
+    try:
+        engines = []
+        for head in heads:
+            engine = NativeEngine(Limits())
+            assert engine.read_head(Buffer(head)) is not None
+            engines.append(engine)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < len(engines) * 4096
 
 
 def test_heads_that_come_together_are_taken_one_by_one() -> None:

@@ -15,6 +15,9 @@ from evkit.http.parser.grammar import HEAD, METHOD_AND_TARGET, RULING
 from evkit.http.parser.rules import Ruled, decide, heed
 from evkit.http.parser.scan import Scanner
 
+# Bytes of a head up to which what it says is kept for the next one: what most browsers send, cookies included. Idle
+# connections keep it too, and their clients must not choose how much that is.
+_KEPT: Final = 2048
 # The shortest field line is "a:" CRLF, so a head of four times max_fields bytes cannot have too many.
 _SHORTEST_FIELD: Final = 4
 
@@ -91,6 +94,8 @@ class NativeEngine:
             self._fields,
             self._head_type,
         )
+        if size > _KEPT:
+            self._tail = self._fields = b""
         source.drain(size)
         if head.body_length:
             self._expect_body(head.body_length)
