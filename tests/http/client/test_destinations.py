@@ -25,7 +25,7 @@ def test_two_halves_say_what_the_parts_say(scheme: str, host: str, between: str,
         uri = parse_url(url)
         route = rules.route(Origin.of(uri))
         assert target == uri.target
-        assert destination.prefix + target == route.target(uri)
+        assert destination.prefix + target == route.prefix(Origin.of(uri)) + uri.target
         assert destination.authority == Origin.of(uri).authority
         assert destination.route == route
         assert (destination.route.fields if destination.proxied else ()) == route.fields

@@ -12,7 +12,6 @@ from typing import Final
 
 from evkit.http.client.credentials import Credentials, from_userinfo
 from evkit.http.client.origin import Origin, normal_host, parse_url
-from evkit.http.uri import Uri
 
 Pair = tuple[str, str]
 
@@ -83,15 +82,11 @@ class Route:
     def __hash__(self) -> int:
         return self._hash
 
-    def target(self, url: Uri) -> str:
-        """Return the target of a request that goes this way: path and query, or for a proxy the whole URL.
-
-        Source: RFC 9112 §3.2.1, §3.2.2. No user and no fragment is in it.
-        """
-        return f"{self.prefix(Origin.of(url))}{url.target}"
-
     def prefix(self, origin: Origin) -> str:
-        """Return what stands before path and query in the target of a request to ``origin``."""
+        """Return what stands before path and query in the target of a request to ``origin``, for a proxy to see.
+
+        Source: RFC 9112 §3.2.1, §3.2.2.
+        """
         return "" if self.proxy is None or self.tunnel is not None else str(origin)
 
     @property
