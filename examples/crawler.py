@@ -1,97 +1,68 @@
-"""Read all pages of a site, a few at a time, and tell which links lead nowhere.
+"""Read all pages of a site, so many at a time, and tell which links lead nowhere.
 
 python examples/crawler.py URL [AT_ONCE]
 python examples/crawler.py http://127.0.0.1:8080/ 8
 """
 
-import signal
 import sys
-from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from html.parser import HTMLParser
 from urllib.parse import urldefrag, urljoin
 
-from evkit import EventBase, EvkitError, Future
-from evkit.http import Client, Response
-
-LINKS = {"a": "href", "iframe": "src", "img": "src", "link": "href", "script": "src"}
-"""Which attribute of what is a link."""
+from evkit import EVLOOP_ONCE, EventBase, EvkitError, Future
+from evkit.http import Client, ClientTimeouts, Response
 
 
-class Links(HTMLParser):
-    """Calls ``on_link(link)`` for all that a page points to."""
+class Crawler(HTMLParser):
+    """Asks for each page of a site once. How many at a time, and which have to wait, is its client's business."""
 
-    def __init__(self, page: str, on_link: Callable[[str], object]) -> None:
+    def __init__(self, client: Client, site: str) -> None:
         super().__init__()
-        self.on_link = on_link
-        self.feed(page)
+        self.client, self.site, self.page = client, site, "the command line"
+        self.seen, self.under_way = set[str](), 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take what is a link."""
-        link = dict(attrs).get(LINKS.get(tag, ""))
-        if link:
-            self.on_link(link)
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - HTMLParser's
+        """Follow what is a link, whatever the tag is."""
+        for link in (value for name, value in attrs if value and name in ("href", "src")):
+            self.follow(link)
 
-
-class Crawler:
-    """Asks for each page of a site once, and never for more than so many at a time."""
-
-    def __init__(self, base: EventBase, client: Client, site: str, at_once: int) -> None:
-        self.base, self.client, self.site, self.at_once = base, client, site, at_once
-        self.seen = {site: "the command line"}
-        self.waiting = [site]
-        self.under_way = self.broken = 0
-
-    def go_on(self) -> None:
-        """Ask for as many as may be. The end is when nothing is left."""
-        while self.waiting and self.under_way < self.at_once:
-            url = self.waiting.pop()
-            try:
-                self.client.get(url).add_done_callback(partial(self.on_response, url))
+    def follow(self, link: str) -> None:
+        """Ask for what the page points to, if it is of this site and new."""
+        try:
+            url = urldefrag(urljoin(self.page, link)).url
+            if url.startswith(self.site) and url not in self.seen:
+                self.seen.add(url)
+                self.client.get(url).add_done_callback(partial(self.read, url, self.page))
                 self.under_way += 1
-            except ValueError as error:
-                self.on_broken(url, error)
-        if not self.under_way:
-            self.base.loopexit()
+        except ValueError as error:
+            print(f"{link} (from {self.page}): {error}", flush=True)
 
-    def on_response(self, url: str, future: Future[Response]) -> None:
-        """Note what a page points to, and go on."""
+    def read(self, url: str, page: str, future: Future[Response]) -> None:
+        """Go on with what has come, if it is a page of this site."""
         self.under_way -= 1
         try:
             response = future.result()
             response.raise_for_status()
-        except EvkitError as error:
-            self.on_broken(url, error)
-        else:
             if response.url.startswith(self.site) and "html" in (response.headers.get("Content-Type") or ""):
-                Links(response.text, partial(self.on_link, response.url))
-        self.go_on()
-
-    def on_link(self, page: str, link: str) -> None:
-        """Note a link, if it is of this site and new."""
-        try:
-            url = urldefrag(urljoin(page, link)).url
-        except ValueError:
-            return
-        if url.startswith(self.site) and url not in self.seen:
-            self.seen[url] = page
-            self.waiting.append(url)
-
-    def on_broken(self, url: str, error: Exception) -> None:
-        """Tell of a link that leads nowhere."""
-        self.broken += 1
-        print(f"{url} (from {self.seen[url]}): {error}", flush=True)
+                self.page = response.url
+                self.reset()
+                self.feed(response.text)
+        except (EvkitError, AssertionError) as error:  # the latter from the parser, for what it can't read
+            print(f"{url} (from {page}): {error}", flush=True)
 
 
-def main() -> None:
+def main(site: str, at_once: int = 8) -> None:
     """Crawl to the end, or until Ctrl-C."""
-    with EventBase() as base, Client(base) as client:
-        crawler = Crawler(base, client, sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 8)
-        base.signal(signal.SIGINT, lambda *_: base.loopexit()).add()
-        base.call_soon(crawler.go_on)
-        base.dispatch()
-        print(f"{len(crawler.seen)} links, {crawler.broken} broken", flush=True)
+    waits = ClientTimeouts(pool=None, total=None)  # for as many as there are
+    with EventBase() as base, Client(base, max_per_host=at_once, timeouts=waits) as client:
+        crawler = Crawler(client, site)
+        crawler.follow(site)
+        while crawler.under_way:
+            base.loop(EVLOOP_ONCE)
+        print(f"{len(crawler.seen)} links", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    with suppress(KeyboardInterrupt):
+        main(sys.argv[1], *map(int, sys.argv[2:3]))

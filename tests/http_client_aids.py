@@ -361,6 +361,30 @@ class World:
         return repr(self.client).removeprefix("<Client <Pool ").removesuffix(">>")
 
 
+class Proxied:
+    """A client with a proxy that the test plays."""
+
+    def __init__(self, scheme: str = "http", *, credentials: str = "") -> None:
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        self.world = World(proxies=f"{scheme}://{credentials}127.0.0.1:{self.port}")
+        self.proxy = Place(self.world)
+        self.proxy.socket.close()
+        self.listening.setblocking(False)
+        self.proxy.socket, self.proxy.port = self.listening, self.port
+        self.world.places.append(self.proxy)
+
+    def __enter__(self) -> World:
+        return self.world.__enter__()
+
+    def __exit__(self, *arguments: Any) -> None:
+        self.world.__exit__(*arguments)
+
+    @property
+    def wire(self) -> Wire:
+        return self.proxy.accept()
+
+
 def reply(body: bytes = b"", *fields: str, status: int = 200, reason: str = "R") -> bytes:
     """Spell a response with a ``Content-Length``."""
     lines = [f"HTTP/1.1 {status} {reason}", *fields]

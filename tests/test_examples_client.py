@@ -123,17 +123,45 @@ class TestReverseProxy:
             sock.sendall(b"PUT /refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nx")
             assert sock.recv(65536).startswith(b"HTTP/1.1 413 ")
 
-    def test_what_cannot_be_passed_on_is_refused(self, site: Served) -> None:
+    def test_what_is_not_passed_on(self, site: Served) -> None:
         with proxy_to(site.url) as (_, client):
-            for target in ("*", "http://elsewhere.invalid/"):
-                reply = self.ask(client, "OPTIONS", target)
-                assert (reply.status, reply.read()[:16]) == (400, b"400 Bad Request:")
+            assert (
+                self.ask(client, "OPTIONS", "*").read()
+                == b"501 Not Implemented: OPTIONS * is not passed on\n"
+            )
+            reply = self.ask(client, "GET", "/robots.txt")
+            assert (reply.status, reply.read()) == (200, b"User-agent: *\nDisallow: /\n")
+
+    def test_what_is_changed_on_the_way(self, site: Served) -> None:
+        with proxy_to(site.url) as (program, client):
+            reply = self.ask(client, "GET", "/a?b")
+            assert reply.getheader("X-Served-By") == "reverse_proxy.py"
+            assert json.loads(reply.read())[2]["X-Request-Start"].startswith("t=")
+            assert re.fullmatch(r"127\.0\.0\.1:\d+ GET /a: 201", program.out.next())
 
     def test_a_server_that_is_not_there(self) -> None:
-        with proxy_to(f"http://127.0.0.1:{closed_port()}") as (_, client):
+        with proxy_to(f"http://127.0.0.1:{closed_port()}") as (program, client):
             reply = self.ask(client, "GET", "/")
             assert reply.status == 502
-            assert b"Connection refused" in reply.read()
+            assert b"Connection refused" not in reply.read()
+            assert "Connection refused" in program.err.next()
+
+    def test_websockets_pass(self) -> None:
+        def shout(request: Request) -> None:
+            bev = request.take_over(101, [("Upgrade", "shouting")])
+            bev.set_callbacks(
+                read=lambda bev: bev.write(bev.input.remove().upper()), event=lambda bev, what: bev.close()
+            )
+
+        with (
+            served(lambda server: server.set_gencb(shout)) as shouting,
+            proxy_to(shouting.url) as (_, client),
+            socket.create_connection(("127.0.0.1", client.port), PATIENCE) as sock,
+        ):
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: shouting\r\n\r\n")
+            assert sock.recv(65536).startswith(b"HTTP/1.1 101 ")
+            sock.sendall(b"hello")
+            assert sock.recv(65536) == b"HELLO"
 
     def test_a_reply_that_is_cut_off_stays_so(self, site: Served) -> None:
         with proxy_to(site.url) as (_, client):
@@ -253,11 +281,26 @@ class TestCrawler:
         told = "\n".join(sorted(lines))
         assert re.search(rf"{url}/missing\.png \(from {url}/\): 404 Not Found", told)
         assert re.search(rf"{url}/b/gone\.html \(from {url}/b/(\?x=1)?\): 404 Not Found", told)
-        assert re.search(rf"{url}/a b \(from {url}/a\.html\): ", told)
-        assert lines[-1] == "8 links, 3 broken"
-        assert len(lines) == 4
+        assert re.search(rf"^a b \(from {url}/a\.html\): ", told, re.MULTILINE)
+        assert re.search(rf"^http://\[ \(from {url}/\): ", told, re.MULTILINE)
+        assert lines[-1] == "8 links"
+        assert len(lines) == 5
         asked = sorted(target for _, target, _ in site.log)
         assert asked == ["/", "/a.html", "/b/", "/b/?x=1", "/b/gone.html", "/missing.png", "/style.css"]
+
+    def test_a_page_that_cannot_be_read(self) -> None:
+        def odd(request: Request) -> None:
+            request.send_reply(200, "<a href=/a><![x[<a href=/b>", [("Content-Type", "text/html")])
+
+        with (
+            served(lambda server: server.set_gencb(odd)) as site,
+            Program(EXAMPLES / "crawler.py", f"{site.url}/") as program,
+        ):
+            lines = program.out.rest()
+            assert program.wait() == 0
+            assert program.err.rest() == []
+        assert ("GET", "/a", 200) in site.log
+        assert lines[-1].endswith(" links")
 
     def test_no_more_at_once_than_asked_for(self) -> None:
         for at_once in (1, 2):
@@ -266,7 +309,7 @@ class TestCrawler:
                 served(lambda server, pages=pages: server.set_gencb(pages)) as site,
                 Program(EXAMPLES / "crawler.py", f"{site.url}/", str(at_once)) as program,
             ):
-                assert program.out.rest()[-1] == "8 links, 3 broken"
+                assert program.out.rest()[-1] == "8 links"
                 assert program.wait() == 0
             assert pages.most == at_once
 
@@ -276,7 +319,14 @@ class TestCrawler:
             assert program.wait() == 0
         assert "(from the command line)" in lines[0]
         assert "Connection refused" in lines[0]
-        assert lines[1:] == ["1 links, 1 broken"]
+        assert lines[1:] == ["1 links"]
+
+    def test_what_is_no_url(self) -> None:
+        with Program(EXAMPLES / "crawler.py", "elsewhere") as program:
+            lines = program.out.rest()
+            assert program.wait() == 0
+        assert lines[0].startswith("elsewhere (from the command line): expected a URL as ")
+        assert lines[1:] == ["1 links"]
 
     def test_ctrl_c_ends_it(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -286,4 +336,4 @@ class TestCrawler:
                 with accepted:
                     accepted.recv(65536)
                     stop(program)
-                assert program.out.rest() == ["1 links, 0 broken"]
+                assert program.out.rest() == []

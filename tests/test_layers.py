@@ -31,7 +31,8 @@ DOORS = {
     "brotli": "evkit.http.client.codings",
     "backports": "evkit.http.client.codings",
     "python_multipart": "evkit.http.forms.part_splitter",
-    "dns": "evkit.dns",
+    "dns": "evkit.dns.rdata",
+    "idna": "evkit.dns.names evkit.http.host_names",
     "msgpack": "evkit.rpc",
     "argcomplete": "evkit.cli",
 }
@@ -127,7 +128,7 @@ def test_an_import_that_points_elsewhere_is_found(name: str, line: str) -> None:
     [
         ("evkit.core.base", "import os, evkit.errors\nfrom evkit.core.event import Event"),
         ("evkit.http.parser.h11_engine", "import h11"),
-        ("evkit.dns.message", "import dns.message\nfrom dns.name import Name"),
+        ("evkit.dns.rdata", "import dns.message\nfrom dns.name import Name"),
         ("evkit.rpc.codec", "import msgpack"),
         ("evkit.cli.info", "from evkit import EventBase, __version__"),
         (

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from evkit.core.flags import EV_READ
 from evkit.http.websocket.websocket import WebSocket
-from evkit.testing import MemoryPair
+from evkit.testing import FakeBase, MemoryPair
 
 KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
 """The example of RFC 6455 §1.3."""
@@ -116,11 +116,14 @@ class Ends:
     Args:
         client: Whether the WebSocket is a client's end.
         early: What has come before the WebSocket is made.
+        fakes: As for `MemoryPair`.
         settings: Its ``options``, its ``agreement``.
     """
 
-    def __init__(self, *, client: bool = False, early: bytes = b"", **settings: Any) -> None:
-        self.pair = MemoryPair()
+    def __init__(
+        self, *, client: bool = False, early: bytes = b"", fakes: FakeBase | None = None, **settings: Any
+    ) -> None:
+        self.pair = MemoryPair(fakes)
         if early:
             self.pair.near.enable(EV_READ)
             self.pair.feed(early)

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from evkit.http.client.response import Response
     from evkit.http.client.retries import Retries, RetryBudget
     from evkit.http.client.timeouts import ClientTimeouts
+    from evkit.http.relay.fields import end_to_end
+    from evkit.http.relay.handler import ReverseProxy
     from evkit.http.tls.certificates import Certificates
 else:
     # A server has no use for a client, nor every one for the module ssl, which takes its time to load.
@@ -63,6 +65,8 @@ else:
         "Response": "client.response",
         "Retries": "client.retries",
         "RetryBudget": "client.retries",
+        "ReverseProxy": "relay.handler",
+        "end_to_end": "relay.fields",
     }
 
     def __getattr__(name: str) -> object:
@@ -104,6 +108,7 @@ __all__ = [
     "Response",
     "Retries",
     "RetryBudget",
+    "ReverseProxy",
     "Server",
     "Site",
     "StaticFiles",
@@ -112,6 +117,7 @@ __all__ = [
     "Uri",
     "allow_threads",
     "compressed",
+    "end_to_end",
     "engines",
     "in_threads",
     "make_engine",

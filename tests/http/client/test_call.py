@@ -1,6 +1,8 @@
 """`evkit.http.client.call`: one request of a program, from its first attempt to its one result, and what it leaves."""
 
 import gc
+import gzip
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,8 +11,8 @@ import pytest
 
 from evkit.core import Buffer, EventBase, Future, SocketBufferEvent
 from evkit.core.flags import EVLOOP_NONBLOCK
-from evkit.errors import ConnectError, ConnectionLost, LocalProtocolError
-from evkit.http import Client, Proxy, ProxyRules, Retries, RetryBudget
+from evkit.errors import ConnectError, ConnectionLost, EvkitError, LocalProtocolError
+from evkit.http import Client, ContentError, CookieJar, Proxy, ProxyRules, RedirectError, Retries, RetryBudget
 from evkit.http.client.call import Call
 from evkit.http.client.connection import ClientConnection
 from evkit.http.client.incoming import Incoming
@@ -50,13 +52,17 @@ def test_an_end_in_the_pause_before_a_retry(how: str) -> None:
     with World(retries=Retries(3, statuses=[503])) as world:
         place = world.place()
         future = world.get(place.url)
-        place.accept().answer(b"", "Retry-After: 5", status=503)
+        wire = place.accept()
+        wire.answer(b"", "Retry-After: 5", status=503)
         assert not future.done()
         future.cancel() if how == "cancel" else world.client.close()
         assert future.done()
         if how == "close":
             assert isinstance(world.error(future), LocalProtocolError)
         world.wait(10.0)
+        assert (
+            wire.silent() if how == "cancel" else wire.closed()
+        )  # nothing is asked over the connection that is kept
         assert not place.waiting()
 
 
@@ -423,11 +429,75 @@ def test_a_request_from_a_callback_uses_the_same_connection(world: World) -> Non
 
 def test_repr_shows_no_secrets(world: World) -> None:
     place = world.place()
+    gc.collect()
     future = world.get(f"http://user:secret@127.0.0.1:{place.port}/path?token=secret#secret")
     place.accept()
-    (call,) = [thing for thing in gc.get_objects() if type(thing) is Call and thing.future is future]
+    (call,) = [thing for thing in gc.get_objects() if type(thing) is Call]
     assert repr(call) == f"<Call GET http://127.0.0.1:{place.port}/path>"
     future.cancel()
+
+
+@pytest.mark.parametrize("how", ["503", "stale", "reset"])
+def test_fields_for_one_attempt(how: str) -> None:
+    """What no two attempts may have in common, a nonce, takes the place of what the client says of that name."""
+    keys = iter("abc")
+
+    def fields() -> list[tuple[str, str]]:
+        return [("Connection", "Upgrade"), ("Upgrade", "x"), ("Key", next(keys))]
+
+    retries = Retries(3, statuses=[503], unanswered=True, backoff=0.0)
+    with World(retries=retries, headers=[("key", "own"), ("Other", "own")]) as world:
+        place = world.place()
+        if how == "stale":
+            first = world.get(place.url)
+            wire = place.accept()
+            wire.answer()
+            world.result(first)
+        future = world.watched(world.client.upgrade(place.url, fields, lambda response, bev: bev))
+        if how != "stale":
+            wire = place.accept()
+        assert _keys(wire.head()) == [b"Key: a"]
+        if how == "503":
+            wire.send(reply(status=503))
+        else:
+            wire.reset()
+            wire = place.accept()
+        assert _keys(wire.head()) == [b"Key: b"]
+        wire.send(b"HTTP/1.1 101 R\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+        world.result(future).close()
+
+
+def _keys(head: bytes) -> list[bytes]:
+    assert head.count(b"Other: own\r\n") == 1
+    return [line for line in head.split(b"\r\n") if line.lower().startswith(b"key:")]
+
+
+def test_fields_that_can_t_be_had(world: World) -> None:
+    with pytest.raises(ZeroDivisionError):
+        world.client.upgrade("http://a.test/", _fail, _fail)
+    with pytest.raises(TypeError, match="pairs"):
+        world.client.upgrade("http://a.test/", lambda: [5], _fail)  # type: ignore[list-item,return-value]  # the point
+    assert world.names.asked == []
+
+
+def test_fields_that_can_t_be_had_again() -> None:
+    fields = iter([[("Connection", "Upgrade"), ("Upgrade", "x")]])
+    with World(retries=Retries(3, statuses=[503], backoff=0.0)) as world:
+        place = world.place()
+        future = world.watched(world.client.upgrade(place.url, lambda: next(fields, None) or _fail(), _fail))
+        place.accept().answer(status=503)
+        assert isinstance(world.error(future), ZeroDivisionError)
+
+
+def test_a_cookie_of_a_busy_server_goes_with_the_next_attempt() -> None:
+    with World(retries=Retries(2, statuses=[503], backoff=0.0), cookies=CookieJar()) as world:
+        place = world.place()
+        future = world.get(place.url)
+        wire = place.accept()
+        wire.answer(b"", "Set-Cookie: seen=yes", status=503)
+        assert b"Cookie: seen=yes\r\n" in wire.head()
+        wire.send(reply())
+        world.result(future)
 
 
 # An end in each phase
@@ -578,6 +648,12 @@ def _simple(world: World, place: Place) -> None:
     assert world.result(future).body == b"hello"
 
 
+def _timed(world: World, place: Place) -> None:
+    future = world.client.get(place.url, timeout=5.0)
+    place.accept().answer(b"hello", "Connection: close")
+    assert world.result(future).body == b"hello"
+
+
 def _chunks(world: World, place: Place) -> None:
     future = world.client.post(place.url, b"hello")
     wire = place.accept()
@@ -648,9 +724,113 @@ def _unknown(world: World, place: Place) -> None:
     world.error(world.client.get("http://unknown.test/"))
 
 
+def _fail(*_arguments: Any) -> Any:
+    raise ZeroDivisionError
+
+
+def _ask(world: World, place: Place, *raw: bytes, **options: Any) -> list[Any]:
+    """Return a list of the one future. Frames that an error refers to must not refer to it: no name may stay for it."""
+    box = [world.client.get(place.url, **options)]
+    wire = place.accept()
+    wire.head()
+    for piece in raw:
+        wire.send(piece)
+    return box
+
+
+def _is_ours(error: BaseException | None) -> None:
+    """Assert that an error of the program's own still tells where it comes from."""
+    assert isinstance(error, ZeroDivisionError)
+    assert "_fail" in [entry.name for entry in traceback.extract_tb(error.__traceback__)]
+
+
+def _opening_fails(world: World, place: Place) -> None:
+    box = [world.client.upgrade(place.url, [("Connection", "Upgrade"), ("Upgrade", "x")], _fail)]
+    wire = place.accept()
+    wire.head()
+    wire.send(b"HTTP/1.1 101 R\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+    _is_ours(box.pop().exception(0))
+
+
+def _interim_fails(world: World, place: Place) -> None:
+    _is_ours(_ask(world, place, b"HTTP/1.1 103 R\r\n\r\n", on_interim=_fail).pop().exception(0))
+
+
+def _body_fails(world: World, place: Place) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"hello"
+        _fail()
+
+    box = [world.client.post(place.url, pieces())]
+    world.settle()
+    _is_ours(box.pop().exception(0))
+    place.accept()
+
+
+def _data_fails(world: World, place: Place) -> None:
+    box = _ask(world, place, reply(b"hello", "Connection: close"), stream=True)
+    told: list[Any] = []
+    box.pop().result(0).receive(_fail, lambda _response, error: told.append(error))
+    world.settle()
+    _is_ours(told.pop())
+
+
+def _content_fails(world: World, place: Place) -> None:
+    raw = reply(b"hello", "Content-Encoding: gzip", "Connection: close")
+    assert isinstance(_ask(world, place, raw).pop().exception(0), ContentError)
+
+
+def _content_in_pieces_fails(world: World, place: Place) -> None:
+    raw = reply(b"hello", "Content-Encoding: gzip", "Connection: close")
+    box = [_ask(world, place, raw, stream=True).pop().result(0).read()]
+    world.settle()
+    assert isinstance(box.pop().exception(0), ContentError)
+
+
+def _content_is_cut(world: World, place: Place) -> None:
+    raw = reply(gzip.compress(b"hello")[:-1], "Content-Encoding: gzip", "Connection: close")
+    assert isinstance(_ask(world, place, raw).pop().exception(0), ContentError)
+
+
+def _redirect_fails(world: World, place: Place) -> None:
+    raw = reply(b"", "Location: ftp://a.test/", "Connection: close", status=302)
+    assert isinstance(_ask(world, place, raw).pop().exception(0), RedirectError)
+
+
 EXCHANGES = [
-    _simple, _chunks, _redirected, _streamed, _closed, _cancelled, _cancelled_in_line, _kept, _refused, _lost, _unknown,
+    _simple, _timed, _chunks, _redirected, _streamed, _closed, _cancelled, _cancelled_in_line, _kept, _refused, _lost,
+    _unknown,
+    _opening_fails, _interim_fails, _body_fails, _data_fails, _content_fails, _content_in_pieces_fails, _content_is_cut,
+    _redirect_fails,
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 302 R\r\nLocation: ftp://a.test/\r\n\r\n",
+        b"HTTP/1.1 200 R\r\nContent-Encoding: unknown\r\n\r\n",
+        reply(b"hello", "Content-Encoding: gzip"),
+        reply(b"hello")[:-1],
+    ],
+)
+def test_errors_of_evkit_hold_nothing(world: World, raw: bytes, stream: bool) -> None:
+    """A traceback's frames would hold whoever was on the stack, and what they all know."""
+    place = world.place()
+    future: Future[Any] = world.get(place.url, stream=stream)
+    wire = place.accept()
+    wire.head()
+    wire.send(raw)
+    if stream and future.exception(0) is None:
+        future = world.watched(future.result(0).read())
+    wire.close()
+    error: BaseException | None = world.error(future)
+    assert isinstance(error, EvkitError)
+    while error is not None:
+        assert error.__traceback__ is None, error
+        error = error.__cause__ or error.__context__
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)

@@ -938,35 +938,6 @@ def test_credentials_that_fail(world: World) -> None:
         world.client.get("http://a.test/", auth=Token())
 
 
-@pytest.mark.parametrize("options", [{"engine": "none"}, {"proxies": "socks5://a"}, {"max_connections": 0}])
-def test_options_that_are_wrong(base: EventBase, options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        Client(base, **options)
-
-
-@pytest.mark.parametrize("options", [{"idle": -1.0}, {"max_body": -1}])
-def test_numbers_that_are_wrong(base: EventBase, options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="-1"):
-        Client(base, **options)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"redirects": False},
-        {"retries": 0},
-        {"timeouts": 0},
-        {"budget": 5},
-        {"proxies": {"http": "http://user:secret@a"}},
-        {"auth": ("user", "secret")},
-    ],
-)
-def test_options_of_a_wrong_type(base: EventBase, options: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match=r"^expected ") as caught:
-        Client(base, **options)
-    assert "secret" not in str(caught.value)
-
-
 @pytest.mark.parametrize(
     "pair", [("Content-Length", "5"), ("Transfer-Encoding", "chunked"), ("Proxy-Authorization", "secret")]
 )

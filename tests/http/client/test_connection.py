@@ -5,11 +5,25 @@ from typing import Any
 
 import pytest
 
-from evkit.core import BufferEvent, EventBase
+from evkit.core import (
+    BEV_EVENT_ERROR,
+    BEV_EVENT_WRITING,
+    EV_READ,
+    EV_WRITE,
+    Buffer,
+    BufferEvent,
+    EventBase,
+    PairBufferEvent,
+)
 from evkit.errors import ConnectionLost, LocalProtocolError, TransportError
-from evkit.http.client.retries import Retries
+from evkit.http.client.body_stream import BodyStream
+from evkit.http.client.connection import ClientConnection
+from evkit.http.client.retries import Progress, Retries
+from evkit.http.client.timeouts import ClientTimeouts
+from evkit.http.client.upload import ROOM, Upload, as_upload
 from evkit.http.errors import BadResponse
 from evkit.http.headers import Headers
+from evkit.http.parser import ResponseHead, make_response_engine
 from http_client_aids import CONTINUE, SMALL, Wire, World, in_chunks, reply, until_close
 
 LARGE = bytes(6 << 20)
@@ -411,6 +425,17 @@ def test_an_answer_instead(world: World, status: int) -> None:
     assert world.pool == "0 connections, 0 free, 0 waiting"
 
 
+def test_an_answer_that_takes_its_time_instead(world: World) -> None:
+    """As soon as it has begun the body is not welcome, and the time for the server's word does not run on."""
+    future, wire = expecting(world)
+    wire.send(reply(b"hello")[:-1])
+    world.wait(2.0)
+    assert wire.silent()
+    wire.send(b"o")
+    assert world.result(future).body == b"hello"
+    assert wire.closed()
+
+
 def test_a_server_that_does_not_know_it(world: World) -> None:
     future, wire = expecting(world)
     world.wait(1.1)
@@ -630,3 +655,116 @@ def test_a_connection_that_nobody_comes_for_is_closed_in_time() -> None:
         assert unused.silent()
         world.wait(0.2)
         assert unused.closed()
+
+
+# How far a request had come
+
+
+class Asking:
+    """An `Asker` with a request for ``/``."""
+
+    def __init__(self, upload: Upload | None = None) -> None:
+        self.method = "PUT"
+        self.head = b"PUT / HTTP/1.1\r\n\r\n"
+        self.upload = upload
+        self.waits = self.switches = self.whole = self.paused = False
+        self.sink = Buffer()
+        self.heard: list[object] = []
+        if upload is not None:
+            upload.begin()
+
+    def on_interim(self, head: ResponseHead) -> None:
+        self.heard.append(head.status)
+
+    def on_head(self, head: ResponseHead) -> None:
+        self.heard.append(head.status)
+
+    def on_body(self) -> None:
+        self.heard.append(self.sink.remove())
+
+    def on_end(self, trailers: list[tuple[str, str]], body: bytes | None) -> None:
+        self.heard.append("end")
+
+    def on_switched(self, bev: BufferEvent) -> None:
+        self.heard.append(bev)
+
+    def on_failed(self, error: Exception, progress: Progress) -> None:
+        self.heard.append(progress)
+
+
+class Keeping:
+    """An `Owner`."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def released(self, connection: ClientConnection) -> None:
+        self.heard.append("released")
+
+    def lost(self, connection: ClientConnection) -> None:
+        self.heard.append("lost")
+
+
+@pytest.fixture(name="pair")
+def make_pair(one: World) -> Iterator[tuple[ClientConnection, PairBufferEvent]]:
+    """A connection whose output stays where it is until ``connection.bev`` is enabled for writing."""
+    bev, other = PairBufferEvent.pair(one.base)
+    bev.disable(EV_WRITE)
+    other.enable(EV_READ)
+    yield ClientConnection(Keeping(), bev, make_response_engine("native"), ClientTimeouts(), None), other
+    bev.close()
+    other.close()
+
+
+def generated() -> Iterator[bytes]:
+    yield b"hello"
+
+
+@pytest.mark.parametrize(
+    ("body", "goes_out", "progress"),
+    [
+        (None, False, Progress.NOTHING_SENT),
+        (None, True, Progress.UNANSWERED),
+        (b"hello", False, Progress.NOTHING_SENT),
+        (b"hello", True, Progress.UNANSWERED),
+        ([b"a" * ROOM] * 3, False, Progress.NOTHING_SENT),
+        ([b"a" * ROOM] * 3, True, Progress.UNANSWERED),
+        (generated, False, Progress.UNANSWERED),  # it can't be asked for twice
+    ],
+)
+def test_how_far_a_request_had_come(
+    one: World, pair: tuple[ClientConnection, PairBufferEvent], body: Any, goes_out: bool, progress: Progress
+) -> None:
+    connection, other = pair
+    given = body() if callable(body) else body
+    asking = Asking(None if given is None else as_upload(given))
+    connection.ask(asking)
+    if goes_out:
+        connection.bev.enable(EV_WRITE)
+    one.settle()
+    assert asking.heard == []
+    other.close()
+    one.settle()
+    assert asking.heard == [progress]
+    assert connection.bev.closed
+
+
+def test_nothing_more_is_sent_after_a_failure(
+    one: World, pair: tuple[ClientConnection, PairBufferEvent]
+) -> None:
+    """The server may have answered before it closed; so the connection is read on, and not written to."""
+    connection, other = pair
+    body = BodyStream()
+    asking = Asking(as_upload(body))
+    connection.ask(asking)
+    before = len(connection.bev.output)
+    on_event = connection.bev.callbacks[2]
+    assert on_event is not None
+    on_event(connection.bev, BEV_EVENT_ERROR | BEV_EVENT_WRITING)
+    body.send(b"more")
+    assert len(connection.bev.output) == before
+    assert asking.heard == []
+    other.write(reply(b"no", status=413))
+    one.settle()
+    assert asking.heard == [413, b"no", "end"]
+    assert connection.bev.closed  # it can't be used again

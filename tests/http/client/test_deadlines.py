@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from evkit.core import EVLOOP_NONBLOCK, EVLOOP_ONCE, EventBase
 from evkit.core.flags import COUNT_ADDED
-from evkit.http.client.deadlines import Deadlines
+from evkit.http.client.deadlines import Deadline, Deadlines
 from evkit.testing import FakeBackend, ManualClock
 
 ONE_PASS = EVLOOP_ONCE | EVLOOP_NONBLOCK
@@ -100,3 +100,21 @@ def test_any_order(steps: list[tuple[int, str]]) -> None:
                     told[late].append(clock.monotonic())
             assert [waiter.told for waiter in waiters] == told
         deadlines.close()
+
+
+def test_one_alone() -> None:
+    clock = ManualClock()
+    with EventBase(clock=clock, backend=FakeBackend(clock)) as base:
+        limit = Deadline(base, 5.0)
+        waiter = Waiter(clock)
+        start = clock.monotonic()
+        limit.end(waiter)  # harmless
+        limit.begin(waiter)
+        assert repr(limit) == "<Deadline of 5 s running>"
+        assert base.dispatch() is False
+        assert waiter.told == [start + 5]
+        assert repr(limit) == "<Deadline of 5 s over>"
+        limit.begin(waiter)
+        limit.end(waiter)
+        assert base.num_events(COUNT_ADDED) == 0
+        assert waiter.told == [start + 5]

@@ -676,7 +676,7 @@ def test_who_fails_at_once_lets_others_go_first(world: World, again: bool, late:
     assert [type(heard) for heard in first.heard] == [OSError]
     last = first if again else third
     if late:
-        world.wait(20.0)
+        world.wait(8.0)
         assert isinstance(last.heard[-1], RequestTimeout)
     assert other.heard == []  # its name is still looked up
     pool.close()  # and leaves no timer behind

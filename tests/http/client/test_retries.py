@@ -206,7 +206,7 @@ def test_rules_that_are_none(kwargs: dict[str, float]) -> None:
 
 
 def test_one_method_is_not_several() -> None:
-    with pytest.raises(TypeError, match="several methods"):
+    with pytest.raises(TypeError, match="several str"):
         Retries(methods="GET")
 
 

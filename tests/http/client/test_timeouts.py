@@ -66,6 +66,59 @@ def test_connect(world: World) -> None:
         other.cancel()
 
 
+def test_connect_counts_the_look_up(world: World) -> None:
+    """A resolver that never answers: the error says what was waited for, and nothing is left of the look-up."""
+    world.names.slow = True
+    future = world.get("http://silent.test:8080/")
+    ends_after(world, future, 10.0, "connect")
+    error = world.error(future)
+    assert isinstance(error, RequestTimeout)
+    assert error.during == "connect"
+    assert "http://silent.test:8080 within 10 s" in str(error)
+    assert "looked up" in str(error)
+    assert [lookup.cancelled() for lookup in world.names.pending] == [True]
+    assert world.pool == "0 connections, 0 free, 0 waiting"
+
+
+def test_connect_has_what_the_look_up_leaves(world: World) -> None:
+    place = world.place(backlog=0)
+    others = [world.get(place.url) for _ in range(3)]
+    world.settle()
+    if others[-1].done():  # pragma: no cover - a system that refuses instead
+        pytest.skip("the system does not let connections wait")
+    world.names.slow = True
+    future = world.get(place.named("a.test"))
+    world.wait(7.0)
+    world.names.pending[-1].set_result([("127.0.0.1", place.port)])
+    ends_after(world, future, 3.0, "connect")
+    error = world.error(future)
+    assert "looked up" not in str(error)
+    assert f"127.0.0.1:{place.port}" in str(error.__cause__)
+    for other in others:
+        other.cancel()
+
+
+def test_a_look_up_in_the_very_last_moment(world: World) -> None:
+    place = world.place()
+    world.names.slow = True
+    future = world.get(place.named("a.test"))
+    world.wait(9.99)
+    world.names.pending[-1].set_result([("127.0.0.1", place.port)])
+    place.accept().answer()
+    assert world.result(future).status == 200
+
+
+def test_no_limit_for_the_look_up() -> None:
+    with World(timeouts=replace(TIMEOUTS, connect=None, total=None)) as world:
+        place = world.place()
+        world.names.slow = True
+        future = world.get(place.named("a.test"))
+        world.wait(100_000.0)
+        world.names.pending[-1].set_result([("127.0.0.1", place.port)])
+        place.accept().answer()
+        assert world.result(future).status == 200
+
+
 def test_connect_of_a_unix_socket(tmp_path: Path) -> None:
     """The system never lets it wait; what does not answer is late with its head."""
     path = str(tmp_path / "socket")
@@ -80,6 +133,7 @@ def test_tls(world: World) -> None:
     future = world.get(place.named("a.test", "https"))
     wire = place.accept()
     ends_after(world, future, 20.0, "tls")
+    assert f"https://a.test:{place.port} within 20 s" in str(world.error(future))
     assert wire.closed()
     assert world.pool == "0 connections, 0 free, 0 waiting"
 
@@ -107,7 +161,7 @@ def test_pool_does_not_count_connecting() -> None:
         world.wait(4.0)
         wire.answer()
         world.result(first)
-        world.wait(20.0)  # the look-up takes its time, which is the resolver's matter
+        world.wait(8.0)  # longer than the pool's
         assert not second.done()
         assert world.names.asked == ["127.0.0.1", "b.test"]
         second.cancel()
@@ -285,7 +339,7 @@ def test_total(stall: Stall) -> None:
     with World(timeouts=replace(TIMEOUTS, total=7.0)) as world:
         place = world.place()
         stall(world, place)
-        future = world.get(place.url)
+        future = world.get(place.named("a.test"))
         ends_after(world, future, 7.0, "total")
         assert world.pool == "0 connections, 0 free, 0 waiting"
 

@@ -1,15 +1,14 @@
 """`evkit.http.client.wording`: what a program says of a request, and what is no word for it."""
 
+import gc
 from typing import Any
 
 import pytest
 
 from evkit.errors import LocalProtocolError
-from evkit.http.client.credentials import Basic, Bearer
+from evkit.http.client.credentials import Basic
 from evkit.http.client.wording import (
     DEFAULT,
-    authorization,
-    check_credentials,
     content_of,
     names_of,
     parse_target,
@@ -44,12 +43,16 @@ def test_what_is_no_query(query: Any) -> None:
         parse_target("http://a.test/", query)
 
 
-def test_credentials() -> None:
-    assert authorization(Bearer("abc")) == ("Authorization", "Bearer abc")
-    check_credentials(Bearer("abc"))
-    check_credentials(None)
-    with pytest.raises(TypeError, match="got tuple"):
-        check_credentials(("user", "password"))
+@pytest.mark.parametrize("again", [1, 3])
+def test_no_password_is_kept(again: int) -> None:
+    """What is known of URLs is known to all clients of a process, and for as long as it runs."""
+    for _ in range(again):
+        parse_target("http://user:pass%77ord-4711@a.test/x", {"a": "b"})
+        parse_target("http://a.test/@b", None)
+    words = [
+        thing for thing in gc.get_objects() if isinstance(thing, Basic) and thing.password == "password-4711"
+    ]
+    assert words == []
 
 
 def test_contents() -> None:

@@ -201,13 +201,14 @@ def test_repr(authority: Authority) -> None:
         ("localhost", "server"),
         ("a.b.example", "server"),
         ("xn--bcher-kva.example", "nameless"),
+        ("xn--fa-hia.example", "nameless"),
     ],
 )
 def test_which_certificate_a_client_sees(authority: Authority, name: str | None, chosen: str) -> None:
     certificates = Certificates(authority.path("server"))
     for more in ("site", "wild", "late"):
         certificates.add(authority.path(more))
-    certificates.add(authority.path("nameless"), names=["bücher.example", "*.Some.example."])
+    certificates.add(authority.path("nameless"), names=["bücher.example", "faß.example", "*.Some.example."])
     assert shown_to(name, certificates, authority) == chosen
     certificates.reload()
     assert shown_to(name, certificates, authority) == chosen

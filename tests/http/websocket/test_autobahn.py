@@ -38,10 +38,11 @@ assert OPTIONS.deflate is not None
 # Some cases are for clients that offer this.
 OF_CLIENT = replace(OPTIONS, deflate=replace(OPTIONS.deflate, client_no_context_takeover=True))
 PROGRAM = Path(__file__).parents[2] / "autobahn.py"
-QUICK = ["9.1.1", "9.2.1", "9.3.1", "9.4.1", "9.5.1", "9.6.1", "9.7.1", "12.1.1", "12.2.2", "12.1.11"]
+QUICK = ["9.1.1", "9.2.1", "9.3.1", "9.4.1", "9.5.1", "9.6.1", "9.7.1", "9.8.1", "9.5.6", "9.6.6"]
+QUICK += ["12.1.1", "12.2.2", "12.3.1", "12.4.1", "12.5.1", "12.1.11"]
 ROUGH = ["13.1.1", "13.2.1", "13.3.2", "13.4.1", "13.5.1", "13.6.1", "13.7.1"]
 CASES = [*(f"{group}.*" for group in (1, 2, 3, 4, 5, 6, 7, 10)), *QUICK, *ROUGH]
-COUNT = 264
+COUNT = 270
 FINE = {"OK", "INFORMATIONAL"}
 
 

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from evkit.http.websocket import (
     open_client,
     upgrade,
 )
+from evkit.testing import MemoryPair
 from http_server_aids import Site
 from websocket_aids import Log, accept_for
 
@@ -29,6 +31,15 @@ OPTIONS = WebSocketOptions(deflate=Deflate())
 def site() -> Iterator[Site]:
     with Site() as site:
         yield site
+
+
+@pytest.mark.parametrize("settings", [{"on_message": "x"}, {"on_close": 5}, {"options": None}])
+def test_arguments_of_another_type(settings: dict[str, Any]) -> None:
+    with MemoryPair() as pair:
+        (name,) = settings
+        with pytest.raises(TypeError, match=f"expected {name} as"):
+            open_client(pair.near, ClientHandshake(), 101, Headers([]), **settings)
+        assert not pair.near.closed
 
 
 def dialled(site: Site, bev: BufferEvent, options: WebSocketOptions = OPTIONS) -> WebSocket:

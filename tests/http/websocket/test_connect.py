@@ -17,6 +17,7 @@ from evkit.errors import ConnectError, ConnectionLost, LocalProtocolError, TLSEr
 from evkit.http.client.client import Client
 from evkit.http.client.origin import Origin
 from evkit.http.client.proxy_choice import Proxy, ProxyRules
+from evkit.http.client.retries import Retries
 from evkit.http.errors import BadResponse
 from evkit.http.server.request import Request
 from evkit.http.server.server import Server
@@ -43,9 +44,13 @@ def make_world() -> Iterator[World]:
         yield world
 
 
+def key_of(head: bytes) -> bytes:
+    return head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+
+
 def switching(head: bytes, *fields: str) -> bytes:
     """Spell the reply that agrees to a request."""
-    key = head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0].decode()
+    key = key_of(head).decode()
     lines = ["HTTP/1.1 101 R", "Upgrade: websocket", "Connection: Upgrade"]
     lines += [f"Sec-WebSocket-Accept: {accept_for(key)}", *fields, "", ""]
     return "\r\n".join(lines).encode()
@@ -244,10 +249,47 @@ def test_names_that_can_not_be_offered(world: World) -> None:
         connect(world.client, "ws://a.test", subprotocols="chat")
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"on_message": "x"}, "expected on_message as a function"),
+        ({"on_close": 5}, "expected on_close as a function"),
+        ({"options": None}, "expected options as WebSocketOptions"),
+        ({"options": Deflate()}, "expected options as WebSocketOptions"),
+        ({"subprotocols": [5]}, "names of subprotocols as str"),
+        ({"url": b"ws://a.test"}, "expected url as a str"),
+    ],
+)
+def test_arguments_of_another_type(world: World, settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(TypeError, match=told):
+        connect(world.client, **{"url": "ws://a.test", **settings})
+
+
+@pytest.mark.parametrize("name", ["Upgrade", "connection", "Sec-WebSocket-Key", "sec-websocket-version"])
+def test_fields_of_the_handshake_are_its_own(world: World, name: str) -> None:
+    with pytest.raises(LocalProtocolError, match=f"the handshake's own, got '{name}'"):
+        connect(world.client, "ws://a.test", headers=[("Origin", "x"), (name, "x")])
+
+
 def test_a_client_that_is_closed(world: World) -> None:
     world.client.close()
     with pytest.raises(LocalProtocolError, match="closed"):
         connect(world.client, "ws://a.test")
+
+
+def test_each_try_has_a_key_of_its_own() -> None:
+    with World(retries=Retries(4, statuses=[503], unanswered=True, backoff=0.0)) as world:
+        dialled = Dialled(world, headers=[("Origin", "http://a.test")])
+        wire, first = dialled.accept()
+        wire.send(reply(status=503))
+        second = wire.head()
+        wire.reset()
+        wire, third = dialled.accept()
+        wire.send(switching(third))  # which proves the last key, and no other
+        world.result(dialled.future).abort()
+        assert len({key_of(head) for head in (first, second, third)}) == 3
+        assert all(head.count(b"Sec-WebSocket-Key: ") == 1 for head in (first, second, third))
+        assert all(b"Origin: http://a.test\r\n" in head for head in (first, second, third))
 
 
 # What is refused

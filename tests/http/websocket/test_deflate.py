@@ -1,6 +1,7 @@
 """permessage-deflate: what is agreed upon, by tables, and what goes in comes out, within limits."""
 
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,19 @@ FRESH = Deflate(
 NAME = "permessage-deflate"
 SERVER_BITS, CLIENT_BITS = "server_max_window_bits", "client_max_window_bits"
 SERVER_FRESH, CLIENT_FRESH = "server_no_context_takeover", "client_no_context_takeover"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name in (SERVER_BITS, CLIENT_BITS) for value in ("12", 12.0, True, None)),
+        *((name, value) for name in (SERVER_FRESH, CLIENT_FRESH) for value in (1, "x", None)),
+        *((name, value) for name in ("level", "mem_level", "min_size") for value in ("1", 1.5, None)),
+    ],
+)
+def test_values_of_another_type(name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"expected {name} as"):
+        Deflate(**{name: value})
 
 
 # --- the server answers

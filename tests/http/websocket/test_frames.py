@@ -1,5 +1,7 @@
 """Heads of frames, and what a close frame says."""
 
+from typing import Any
+
 import pytest
 
 from evkit.http.websocket.codes import may_be_sent
@@ -50,6 +52,21 @@ def test_codes_that_may_be_sent(code: int, may: bool) -> None:
     assert caught.value.code == 1002
     with pytest.raises(ValueError, match="close code that may be sent"):
         WebSocketError(code, "why")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "reason"),
+    [
+        ("code", "1000", ""),
+        ("code", 1000.0, ""),
+        ("code", True, ""),
+        ("reason", 1000, 5),
+        ("reason", 1000, b"x"),
+    ],
+)
+def test_what_can_not_be_said(name: str, code: Any, reason: Any) -> None:
+    with pytest.raises(TypeError, match=f"expected {name} as"):
+        close_payload(code, reason)
 
 
 def test_a_close_frame_may_say_nothing() -> None:

@@ -143,6 +143,16 @@ def test_a_code_that_may_not_be_closes_nobody() -> None:
     assert ends.log.ends == [(1006, "")]
 
 
+def test_what_can_not_be_called_closes_nobody() -> None:
+    group = WebSocketGroup()
+    with Ends() as ends:
+        group.add(ends.ws)
+        with pytest.raises(TypeError, match="callable"):
+            group.close(closed="later")  # type: ignore[arg-type]  # that is the point
+        assert not group.closing
+        assert ends.ws.open
+
+
 def test_ending_all_now() -> None:
     group, closed = WebSocketGroup(), list[str]()
     with members(group, 3) as made:

@@ -1,13 +1,17 @@
 """How a WebSocket lives and ends: pings, silence, the closing handshake from either side, and every kind of loss."""
 
+from typing import Any
+
 import pytest
 
-from evkit import ConnectionLost, TransportTimeout
-from evkit.core.flags import COUNT_ADDED
+from evkit import ConnectionLost, EventConfig, TransportTimeout
+from evkit.core.bufferevent.gate import SUSPEND_BANDWIDTH
+from evkit.core.flags import BASE_NO_CACHE_TIME, COUNT_ADDED, EV_READ
 from evkit.core.framed import TURN
 from evkit.http.websocket.errors import WebSocketError
 from evkit.http.websocket.options import WebSocketOptions
 from evkit.http.websocket.websocket import WebSocket
+from evkit.testing import base_with_fakes
 from websocket_aids import BINARY, CLOSE, MASK, PING, PONG, TEXT, Ends, Frame, close_frame, frame
 
 QUIET = WebSocketOptions(ping_after=None)
@@ -40,8 +44,18 @@ def test_own_pings() -> None:
         assert ends.run() == [Frame(0x89, True, b"x" * 125), Frame(0x89, True, b"y")]
         with pytest.raises(ValueError, match="at most 125 bytes, got 126"):
             ends.ws.ping(bytes(126))
+        with pytest.raises(ValueError, match="at most 125 bytes, got 126"):
+            ends.ws.ping(memoryview(bytes(126)).cast("H"))  # which has a length of 63
         ends.feed(frame(PONG, b"unasked", mask=None))
         assert ends.log.pongs == [b"unasked"]
+
+
+@pytest.mark.parametrize("data", ["x", 5, None, [1]])
+def test_a_ping_that_is_none(data: Any) -> None:
+    with Ends() as ends:
+        with pytest.raises(TypeError, match="a ping has bytes, got"):
+            ends.ws.ping(data)
+        assert ends.run() == []
 
 
 def test_silence_brings_a_ping_and_then_the_end() -> None:
@@ -78,6 +92,67 @@ def test_anything_that_comes_is_a_sign_of_life() -> None:
         assert ends.ws.open
 
 
+def test_an_answer_begins_the_shorter_time_anew() -> None:
+    with Ends(options=WebSocketOptions(ping_after=5, ping_timeout=20)) as ends:
+        assert ends.run(6) == [Frame(0x89, False, b"")]
+        assert ends.run(10) == []
+        ends.feed(frame(PONG))
+        assert ends.run(4) == []
+        assert ends.run(2) == [Frame(0x89, False, b"")]
+        assert ends.run(18) == []
+        assert ends.ws.open
+        ends.run(2)
+        assert ends.log.ends == [(1006, "read: no answer to a ping within 20 s")]
+
+
+def test_a_byte_after_a_ping_gives_all_of_the_time_again() -> None:
+    with Ends() as ends:
+        assert ends.run(31) == [Frame(0x89, False, b"")]
+        for _ in range(5):
+            assert ends.run(18) == []
+            ends.feed(frame(TEXT, b"x")[:1])
+            ends.feed(frame(TEXT, b"x")[1:])
+        assert ends.run(18) == []
+        assert ends.ws.open
+        ends.run(3)
+        assert ends.ws.closed
+
+
+def test_where_no_time_is_cached() -> None:
+    fakes = base_with_fakes(EventConfig(flags=BASE_NO_CACHE_TIME))
+    with fakes.base, Ends(fakes=fakes) as ends:
+        for _ in range(3):
+            assert ends.run(29) == []
+            ends.feed(frame(TEXT, b"x"))
+        assert ends.run(31) == [Frame(0x89, False, b"")]
+
+
+def test_what_is_held_back_is_no_silence() -> None:
+    with Ends() as ends:
+        ends.ws.bev.suspend(EV_READ, SUSPEND_BANDWIDTH)
+        assert ends.run(1000) == []
+        assert ends.ws.open
+        ends.ws.bev.resume(EV_READ, SUSPEND_BANDWIDTH)
+        assert ends.run(31) == [Frame(0x89, False, b"")]
+        ends.ws.bev.suspend(EV_READ, SUSPEND_BANDWIDTH)
+        assert ends.run(1000) == []
+        ends.pair.feed(frame(PONG))  # it waits there
+        ends.run(1000)
+        assert ends.ws.open
+        ends.ws.bev.resume(EV_READ, SUSPEND_BANDWIDTH)
+        assert ends.run(29) == []
+        assert ends.run(2) == [Frame(0x89, False, b"")]
+
+
+def test_a_pong_where_nobody_pings() -> None:
+    with Ends(options=QUIET) as ends:
+        ends.ws.ping(b"x")
+        ends.feed(frame(PONG, b"x"))
+        assert ends.log.pongs == [b"x"]
+        assert ends.run(1000) == []
+        assert events(ends) == 0
+
+
 def test_without_pings_silence_may_last() -> None:
     with Ends(options=QUIET) as ends:
         assert ends.run(100_000) == []
@@ -88,7 +163,23 @@ def test_without_pings_silence_may_last() -> None:
 def test_one_timer_is_all_that_an_idle_connection_has() -> None:
     with Ends() as ends:
         ends.feed(frame(TEXT, b"x"))
-        assert events(ends) == 1  # the pair's own: a socket has it in its read event
+        assert events(ends) == 1
+        assert ends.ws.bev.read_timeout is None  # to begin that anew would cost each message
+
+
+@pytest.mark.parametrize("client", [False, True])
+def test_no_timer_outlives_the_connection(client: bool) -> None:
+    with Ends(client=client) as ends:
+        ends.ws.abort()
+        assert events(ends) == 0
+
+
+def test_a_time_out_that_the_program_has_set_below_ends_it() -> None:
+    with Ends() as ends:
+        ends.ws.bev.set_timeouts(read=3)
+        ends.run(4)
+        assert isinstance(ends.ws.error, TransportTimeout)
+        assert ends.log.ends == [(1006, "read: timed out after 3 s")]
 
 
 def test_a_peer_that_still_takes_what_was_sent_is_not_pinged() -> None:

@@ -12,7 +12,7 @@ from evkit.http.websocket.deflate import Deflate, Deflater, MessageInflater
 from evkit.http.websocket.errors import WebSocketError
 from evkit.http.websocket.frames import FIN, close_payload, may_be_sent, parse_close
 from evkit.http.websocket.reader import FrameReader
-from evkit.http.websocket.writer import FrameWriter, as_payload
+from evkit.http.websocket.writer import FrameWriter
 from websocket_aids import BINARY, CLOSE, PING, PONG, TEXT, frame
 
 Message = tuple[int, object]
@@ -126,7 +126,7 @@ def test_wsproto_reads_what_evkit_writes(messages: list[str | bytes], client: bo
     peer = oracle(client=not client, deflate=deflate)
     for message in messages:
         kind = TEXT if isinstance(message, str) else BINARY
-        writer.message(output, kind, as_payload(message))
+        writer.message(output, message)
         assert told(peer, output.remove()) == [(kind, message)]
     writer.frame(output, FIN | CLOSE, close_payload(1001, "ü"))
     assert told(peer, output.remove()) == [(CLOSE, (1001, "ü"))]

@@ -213,6 +213,40 @@ def test_options_that_make_no_sense(site: Site, options: dict[str, Any]) -> None
     assert [type(exception) for exception in site.take_escaped()] == [ValueError]
 
 
+WRONG = [
+    ({"on_message": "x"}, "expected on_message as a function"),
+    ({"on_close": 5}, "expected on_close as a function"),
+    ({"options": None}, "expected options as WebSocketOptions"),
+    ({"options": Deflate()}, "expected options as WebSocketOptions"),
+    ({"subprotocols": [5]}, "names of subprotocols as str"),
+    ({"subprotocols": "chat"}, "got the str 'chat'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"), [*WRONG, ({"group": [1]}, "expected group as a WebSocketGroup, or None")]
+)
+def test_arguments_of_another_type(site: Site, settings: dict[str, Any], told: str) -> None:
+    def on_request(request: Request) -> None:
+        with pytest.raises(TypeError, match=told):
+            upgrade(request, **settings)
+        request.send_reply(204)  # nothing was said so far
+
+    site.server.set_gencb(on_request)
+    assert site.client().ask(get("/", *FIELDS)).status == 204
+
+
+@pytest.mark.parametrize("name", ["Upgrade", "connection", "Sec-WebSocket-Accept", "sec-websocket-protocol"])
+def test_fields_of_the_handshake_are_its_own(site: Site, name: str) -> None:
+    def on_request(request: Request) -> None:
+        with pytest.raises(LocalProtocolError, match=f"the handshake's own, got '{name}'"):
+            upgrade(request, headers={name: "x"})
+        request.send_reply(204)
+
+    site.server.set_gencb(on_request)
+    assert site.client().ask(get("/", *FIELDS)).status == 204
+
+
 def test_a_request_that_is_answered(site: Site) -> None:
     def on_request(request: Request) -> None:
         request.send_reply(204)

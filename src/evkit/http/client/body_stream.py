@@ -4,9 +4,14 @@ It keeps what nobody has taken yet, and knows nothing of framing or of connectio
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from evkit.errors import LocalProtocolError
 from evkit.http.client.pieces import Piece, as_bytes
+from evkit.http.kinds import COUNT_OR_NONE, FUNCTION_OR_NONE, Kinds, check_options
+
+_OPTIONS: Final[Kinds] = {"length": COUNT_OR_NONE}
+_SEND: Final[Kinds] = {"drained": FUNCTION_OR_NONE}
 
 
 class BodyStream:
@@ -24,6 +29,7 @@ class BodyStream:
 
     Raises:
         ValueError: ``length`` is negative.
+        TypeError: ``length`` is no number.
 
     Attributes:
         ended: Whether `end` was called.
@@ -33,6 +39,7 @@ class BodyStream:
     __slots__ = ("_claimed", "_drained", "_more", "_pieces", "_whole", "ended", "gone", "length")
 
     def __init__(self, length: int | None = None) -> None:
+        check_options(_OPTIONS, locals())
         if length is not None and length < 0:
             raise ValueError(f"expected a length of 0 or more bytes, got {length}")
         self.length = length
@@ -58,8 +65,9 @@ class BodyStream:
 
         Raises:
             LocalProtocolError: The body has ended.
-            TypeError: ``data`` is neither.
+            TypeError: ``data`` is neither, or ``drained`` can't be called.
         """
+        check_options(_SEND, locals())
         if self.ended:
             raise LocalProtocolError("the body has ended")
         if not self.gone:

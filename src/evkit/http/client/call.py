@@ -1,94 +1,37 @@
 """`Call`: one request of a program, with all the requests on the wire that it takes, and the one result.
 
 Which connection it goes out on is the pool's business; whether another request follows, after a redirect, a failure or
-a busy server, is decided by its `Course`. What becomes of the body is `Incoming`'s.
+a busy server, is decided by its `Course`. What comes back is taken by `Receiving`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from evkit.core import Buffer, BufferEvent, Event, EventBase, Future
+from evkit.core import BufferEvent, Future
 from evkit.errors import During, RemoteProtocolError, TransportError
 from evkit.http.client.connection import ClientConnection
-from evkit.http.client.cookies import CookieJar
 from evkit.http.client.course import Course
-from evkit.http.client.deadlines import Deadlines
-from evkit.http.client.decoding import Decoder, decoder_for
-from evkit.http.client.destinations import Destination, Destinations
-from evkit.http.client.incoming import Incoming
+from evkit.http.client.destinations import Destination
+from evkit.http.client.frames import without_frames
 from evkit.http.client.origin import Origin
-from evkit.http.client.pool import Pool
-from evkit.http.client.redirects import Redirects, Step
-from evkit.http.client.request_fields import RequestFields
+from evkit.http.client.receiving import Receiving
+from evkit.http.client.redirects import Step
+from evkit.http.client.request_fields import Pair
 from evkit.http.client.response import Response
-from evkit.http.client.retries import Progress, Retries, RetryBudget
+from evkit.http.client.retries import Progress
+from evkit.http.client.terms import Terms, Wishes
 from evkit.http.client.upload import Upload
-from evkit.http.errors import ContentTooLarge, RequestTimeout
-from evkit.http.headers import Headers
+from evkit.http.client.wording import names_of
+from evkit.http.errors import RequestTimeout
+from evkit.http.fields import as_pairs
 from evkit.http.parser import ResponseHead
 
 _MAX_SKIPPED: Final = 65536
 """Bytes of a body that nobody wants to read in order to use its connection again; for more a new one is cheaper."""
 
-Opened = Callable[[Response, BufferEvent], object]
-"""``opened(response, bev)`` makes the result of a connection that has become something else."""
 
-
-@dataclass(slots=True)
-class Terms:
-    """What all calls of a client have in common.
-
-    Attributes:
-        base: The event base.
-        pool: Connections.
-        fields: Of every request.
-        redirects: Which are followed.
-        retries: Which failures are tried again.
-        budget: How many retries there may be in all.
-        destinations: Where requests go.
-        cookies: What servers want to be told again; ``None``: nobody keeps them.
-        max_body: Bytes of a body that is received whole, decoded.
-        decodes: Whether bodies are decoded.
-    """
-
-    base: EventBase
-    pool: Pool
-    fields: RequestFields
-    redirects: Redirects
-    retries: Retries
-    budget: RetryBudget | None
-    destinations: Destinations
-    cookies: CookieJar | None
-    max_body: int | None
-    decodes: bool
-
-
-@dataclass(slots=True)
-class Wishes:
-    """What one call has of its own.
-
-    Attributes:
-        stream: The result is there with the head, and the body is received piece by piece.
-        follow: Follow redirects.
-        waits: The body waits for the server's word.
-        total: Seconds that it may take; ``None``: any number.
-        deadlines: Watches these seconds; ``None``: the call does.
-        on_interim: ``on_interim(status, headers)`` hears of interim responses, 103 for example.
-        opened: See `Opened`; the request asks for another protocol.
-    """
-
-    stream: bool = False
-    follow: bool = True
-    waits: bool = False
-    total: float | None = None
-    deadlines: Deadlines | None = None
-    on_interim: Callable[[int, Headers], object] | None = None
-    opened: Opened | None = None
-
-
-class Call:
+class Call(Receiving):
     """One request of a program; a `Customer` of the pool.
 
     Args:
@@ -99,34 +42,23 @@ class Call:
         destination: Where the first request goes.
         target: What it asks for there.
 
-    Attributes:
-        future: Of the `Response`, or of what `Wishes.opened` returns.
+    Attributes: See `Asker`.
     """
 
     __slots__ = (
-        "_connection",
         "_course",
-        "_decoder",
         "_destination",
-        "_incoming",
+        "_future",
         "_next",
-        "_pause",
         "_response",
-        "_sink",
         "_skipped",
         "_step",
         "_target",
-        "_terms",
-        "_timer",
-        "_wishes",
-        "future",
         "head",
         "method",
-        "paused",
         "switches",
         "upload",
         "waits",
-        "whole",
     )
 
     def __init__(
@@ -138,30 +70,22 @@ class Call:
         destination: Destination,
         target: str,
     ) -> None:
-        self.future: Future[Response] = Future(terms.base, self._on_cancel)
-        self._terms = terms
+        Receiving.__init__(self, terms, wishes)  # quicker than super(), for each request
+        # Until it is done: the frames of an error's traceback refer to this, which must not refer to the error.
+        self._future: Future[Response] | None = None
         self._step = step
-        self._wishes = wishes
         self._course: Course | None = None  # once something else has come than the answer
         self._destination = destination
         self._target = target
-        self._connection: ClientConnection | None = None
-        self._pause: Event | None = None  # before the next attempt
-        self._timer: Event | None = None
         # What follows the response, once its body is read or given up: another step, or a pause before the same.
         self._next: Step | float | None = None
         self._skipped = 0
         self._response: Response | None = None
-        self._incoming: Incoming | None = None
-        self._decoder: Decoder | None = None
         self.upload = upload
         self.method = step.method
         self.head = b""
         self.waits = wishes.waits
         self.switches = wishes.opened is not None
-        self.whole = False
-        self.paused = False
-        self._sink: Buffer | None = None
 
     def __repr__(self) -> str:
         return f"<Call {self._told()}>"
@@ -171,33 +95,28 @@ class Call:
         url = self._step.url
         return f"{self._step.method} {Origin.of(url)}{url.path or '/'}{self._course or ''}"
 
-    @property
-    def sink(self) -> Buffer:
-        """See `Asker.sink`; most responses need none."""
-        if self._sink is None:
-            self._sink = Buffer()
-        return self._sink
-
     # Asking
 
-    def start(self) -> None:
+    def start(self) -> Future[Response]:
         """Begin; what is wrong with the request is raised, what goes wrong on the way becomes the future's.
+
+        Returns:
+            A future of the `Response`, or of what `Wishes.opened` returns.
 
         Raises:
             LocalProtocolError: The request can't be sent as one.
             ValueError: There can't be such a host.
         """
         self._prepare()
-        wishes = self._wishes
-        if wishes.deadlines is not None:
-            wishes.deadlines.begin(self)
-        elif wishes.total is not None:
-            self._timer = self._terms.base.timer(self._on_timer)
-            self._timer.add(wishes.total)
+        future = self._future = Future(self._terms.base, self._on_cancel)
+        limit = self._wishes.limit
+        if limit is not None:
+            limit.begin(self)
         try:
             self._send()
         except Exception as error:
             self._fail(error)
+        return future
 
     def _prepare(self) -> None:
         """Encode the head of the request that is next."""
@@ -208,18 +127,21 @@ class Call:
             step.method,
             destination.prefix + self._target,
             destination.authority,
-            step.fields if terms.cookies is None else self._with_cookies(terms.cookies),
+            step.fields if terms.cookies is None and self._wishes.anew is None else self._fields_anew(),
             length=None if upload is None else upload.length,
             proxy=destination.route.fields if destination.proxied else (),
         )
 
-    def _with_cookies(self, jar: CookieJar) -> Sequence[tuple[str, str]]:
-        """Return the fields with those cookies that the jar has for the URL, unless the program has brought its own."""
-        fields = self._step.fields
-        cookie = jar.field(self._step.url, self._terms.base.clock.time())
-        if cookie is None or any(name.lower() == "cookie" for name, _ in fields):
-            return fields
-        return [*fields, ("Cookie", cookie)]
+    def _fields_anew(self) -> Sequence[Pair]:
+        """Return the fields with what is asked for anew each time: those of the program's function, and cookies."""
+        terms, fields, anew = self._terms, self._step.fields, self._wishes.anew
+        if anew is not None:
+            said = as_pairs(anew())
+            names = names_of(said)
+            fields = (*(pair for pair in fields if pair[0].lower() not in names), *said)
+        if terms.cookies is not None:
+            fields = terms.cookies.added(fields, self._step.url, terms.base.clock.time())
+        return fields
 
     def _send(self) -> None:
         """Go for a connection."""
@@ -260,7 +182,8 @@ class Call:
                 if not head.keep_alive or head.body_length > _MAX_SKIPPED:
                     self._go_on(cut=True)
                 return
-        self._begin_body(response, head)
+        if self._begin_body(response, head):
+            self._deliver(response)
 
     def _what_follows(self, response: Response) -> Step | float | None:
         return self._course_so_far().answered(
@@ -280,28 +203,11 @@ class Call:
     def _repeatable(self) -> bool:
         return self.upload is None or self.upload.repeatable
 
-    def _begin_body(self, response: Response, head: ResponseHead) -> None:
-        """Decide how the body is taken."""
-        terms, stream = self._terms, self._wishes.stream
-        limit = None if stream else terms.max_body
-        self._decoder = (
-            decoder_for(head.headers, max_size=limit) if terms.decodes and head.body_length else None
-        )
-        if limit is not None and head.body_length > limit and self._decoder is None:
-            raise ContentTooLarge(f"expected a body of at most {limit} bytes, got {head.body_length}")
-        if not stream:
-            self.whole = True
-            return
-        response.comes_from(self._make_incoming(response))  # the clock goes on until that is asked for
-        if head.body_length:
-            self.hold()
-        self.future.set_result(response)
-
-    def _make_incoming(self, response: Response) -> Incoming:
-        terms = self._terms
-        incoming = Incoming(response, self, self.sink, self._decoder, terms.base, terms.max_body)
-        self._incoming = incoming
-        return incoming
+    def _deliver(self, result: Any) -> None:
+        """End with a result, of a type that who has asked knows."""
+        future, self._future = self._future, None
+        if future is not None:
+            future.set_result(result)
 
     def on_body(self) -> None:
         """See `Asker.on_body`."""
@@ -311,10 +217,7 @@ class Call:
             if self._skipped > _MAX_SKIPPED:
                 self._go_on(cut=True)
         elif self._response is not None:
-            (self._incoming or self._make_incoming(self._response)).came()
-            limit = self._terms.max_body
-            if limit is not None and self.sink.length > limit and not self._wishes.stream:
-                raise ContentTooLarge(f"expected a body of at most {limit} bytes")
+            self._take_body(self._response)
 
     def on_end(self, trailers: list[tuple[str, str]], body: bytes | None) -> None:
         """See `Asker.on_end`."""
@@ -333,24 +236,14 @@ class Call:
         ):
             terms.budget.succeeded()
         if self._wishes.stream:
-            (self._incoming or self._make_incoming(response)).ended(None)
+            self._incoming_for(response).ended(None)
             return
         try:
             response.body = self._whole_body(response, body)
         except Exception as error:
             self._fail(error)
             return
-        self.future.set_result(response)
-
-    def _whole_body(self, response: Response, body: bytes | None) -> bytes:
-        if body is None:
-            return (self._incoming or self._make_incoming(response)).whole()
-        decoder = self._decoder
-        if decoder is None:
-            return body
-        pieces = list(decoder.decode(body))
-        decoder.finish()
-        return b"".join(pieces)
+        self._deliver(response)
 
     def on_switched(self, bev: BufferEvent) -> None:
         """See `Asker.on_switched`."""
@@ -365,7 +258,7 @@ class Call:
             self._fail(error)
             return
         self._stop_clock()
-        self.future.set_result(result)  # type: ignore[arg-type]  # who asks with `opened` knows the result's type
+        self._deliver(result)
 
     def on_failed(self, error: Exception, progress: Progress) -> None:
         """See `Asker.on_failed`."""
@@ -403,20 +296,16 @@ class Call:
             self._again_after(following)
 
     def _again_after(self, seconds: float) -> None:
-        self._terms.pool.resting.add(self)
-        self._pause = self._terms.base.timer(self._on_pause_over)
-        self._pause.add(seconds)
+        self._terms.pool.resting.begin(self, seconds)
 
-    def _on_pause_over(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        self._stop_resting()
+    def on_rested(self) -> None:
+        """See `Customer.on_rested`."""
         self._course_so_far().attempt += 1
-        self._guarded(self._send)
+        self._guarded(self._try_again)
 
-    def _stop_resting(self) -> None:
-        pause, self._pause = self._pause, None
-        if pause is not None:
-            pause.free()
-            self._terms.pool.resting.discard(self)
+    def _try_again(self) -> None:
+        self._prepare()  # a cookie may have come, or a credential for a proxy have expired
+        self._send()
 
     def _redirected(self, step: Step) -> None:
         assert self._response is not None
@@ -435,22 +324,21 @@ class Call:
 
     # The end
 
-    def _on_timer(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        self.on_total()
-
     def on_total(self) -> None:
         """See `Timed.on_total`."""
+        assert self._wishes.limit is not None  # or there were no end of it
         during: During = "connect" if self._connection is None else "read"
-        told = f"no response within {self._wishes.total:g} s in all"
+        told = f"no response within {self._wishes.limit.seconds:g} s in all"
         self._fail(RequestTimeout(told, during=during, phase="total"))
 
     def _on_cancel(self, future: Future[Response]) -> None:  # noqa: ARG002 - a callback
+        self._future = None
         self._stop()
 
     def _stop(self) -> None:
         """Let go of everything; nothing is called any more."""
         self._stop_clock()
-        self._stop_resting()
+        self._terms.pool.resting.end(self)
         self._end_upload()
         self._next = None
         connection, self._connection = self._connection, None
@@ -459,27 +347,16 @@ class Call:
         else:
             self._terms.pool.leave(self._destination.route, self)
 
-    def _stop_clock(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.free()
-        elif self._wishes.deadlines is not None:
-            self._wishes.deadlines.end(self)
-
     def _fail(self, error: Exception) -> None:
         """End with an error that says what was tried; who receives the body hears it if the future has its result."""
         self._stop()
-        if self._delivers():
+        error.add_note(self._told())
+        future, self._future = self._future, None
+        if future is not None:
+            future.set_exception(without_frames(error))
+        elif self._delivers():
             assert self._incoming is not None
-            error.add_note(self._told())
-            self._incoming.ended(error)
-        elif not self.future.done():
-            error.add_note(self._told())
-            self.future.set_exception(error)
-
-    def _delivers(self) -> bool:
-        """Return whether the future has its response already, whose body is received piece by piece."""
-        return self._incoming is not None and self._wishes.stream
+            self._incoming.ended(without_frames(error))
 
     def _end_upload(self) -> None:
         """Let go of the body: a generator may have something to tidy up, whose failure is no failure of the request."""
@@ -490,21 +367,6 @@ class Call:
             except Exception as error:
                 self._terms.base.escaped(error, self)
 
-    # For Incoming
-
-    def go_on(self) -> None:
-        """Take the body, from the beginning or again."""
-        self._stop_clock()
-        self.paused = False
-        if self._connection is not None:
-            self._connection.resume()
-
-    def hold(self) -> None:
-        """Take no more of it for now."""
-        self.paused = True
-        if self._connection is not None:
-            self._connection.pause()
-
     def drop(self) -> None:
-        """Give it up."""
+        """See `Tap.drop`."""
         self._stop()

@@ -8,39 +8,46 @@ import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 
 from evkit.core import EventBase, Future, SocketBufferEvent
 from evkit.core.net import Resolver
 from evkit.core.timers import check_seconds
 from evkit.errors import LocalProtocolError
-from evkit.http.client.call import Call, Opened, Terms, Wishes
+from evkit.http.client.call import Call
 from evkit.http.client.cookies import CookieJar
 from evkit.http.client.credentials import Credentials
-from evkit.http.client.deadlines import Deadlines
-from evkit.http.client.decoding import accept_encoding
+from evkit.http.client.deadlines import Deadline, Deadlines
 from evkit.http.client.destinations import Destinations
 from evkit.http.client.dialing import Dialling
+from evkit.http.client.options import (
+    CLIENT_OPTIONS,
+    REQUEST_OPTIONS,
+    UPGRADE_OPTIONS,
+    budget_for,
+    fields_for,
+    rules_for,
+)
 from evkit.http.client.pool import DEFAULT_IDLE, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_PER_HOST, Pool
-from evkit.http.client.proxy_choice import Proxy, ProxyRules
+from evkit.http.client.proxy_choice import ProxyRules
 from evkit.http.client.redirects import Redirects, Step
-from evkit.http.client.request_fields import STANDARD, RequestFields, declared_length
+from evkit.http.client.request_fields import declared_length
 from evkit.http.client.response import Response
 from evkit.http.client.retries import Retries, RetryBudget
+from evkit.http.client.terms import Opened, Terms, Wishes
 from evkit.http.client.timeouts import ClientTimeouts
 from evkit.http.client.upload import RequestBody, Upload, as_upload
 from evkit.http.client.wording import (
     DEFAULT,
     Default,
     Query,
-    authorization,
-    check_credentials,
     content_of,
     names_of,
     parse_target,
 )
 from evkit.http.fields import Fields, as_pairs
 from evkit.http.headers import Headers
+from evkit.http.kinds import check_options
 from evkit.http.parser import RESPONSE_LIMITS, Limits, make_response_engine
 from evkit.http.uri import Uri
 
@@ -49,8 +56,6 @@ if TYPE_CHECKING:
 
 DEFAULT_MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of a body that is received whole. Larger ones are for ``stream=True``."""
-
-T = TypeVar("T")
 
 
 class RequestOptions(TypedDict, total=False):
@@ -108,7 +113,7 @@ class Client:
             example. It is not connected.
 
     Raises:
-        ValueError: A limit or a proxy's URL is wrong, or there is no such engine.
+        ValueError: A limit, an address or a proxy's URL is wrong, ``tls`` is for servers, or there is no such engine.
         TypeError: Something is of a wrong type.
         LocalProtocolError: A field can't be sent, or not with every request.
 
@@ -116,7 +121,7 @@ class Client:
     redirects and decodes nothing.
     """
 
-    __slots__ = ("_auth", "_base", "_closed", "_headers", "_plain", "_terms")
+    __slots__ = ("_auth", "_base", "_closed", "_headers", "_plain", "_terms", "_total")
 
     def __init__(
         self,
@@ -144,14 +149,18 @@ class Client:
         engine: str = "native",
         make_bufferevent: Callable[[EventBase], SocketBufferEvent] = SocketBufferEvent,
     ) -> None:
+        check_options(CLIENT_OPTIONS, locals())
+        if max_body is not None and max_body < 0:
+            raise ValueError(f"expected max_body as 0 or more bytes, got {max_body}")
+        if idle is not None:
+            check_seconds(idle)
         self._base = base
         # They travel with each request, as its own do: a redirect to elsewhere takes the secret ones off.
         self._headers = tuple(as_pairs(headers))
-        fields = _fields_for(self._headers, decode=decode)
+        fields = fields_for(self._headers, decode=decode)
         self._auth = auth
         self._closed = False
-        _check(auth, max_body, idle)
-        timeouts = _given(timeouts, ClientTimeouts)
+        timeouts = timeouts or ClientTimeouts()
         make_engine = partial(make_response_engine, engine, limits)
         make_engine()  # a wrong name is an error now and not with the first request
         how = Dialling(timeouts, make_engine, resolver, family, local, unix, tls, make_bufferevent)
@@ -159,17 +168,16 @@ class Client:
             base,
             Pool(base, how, max_connections=max_connections, max_per_host=max_per_host, idle=idle),
             fields,
-            _given(redirects, Redirects),
-            _given(retries, Retries),
-            _budget(budget),
-            Destinations(_proxy_rules(proxies)),
+            redirects or Redirects(),
+            retries or Retries(),
+            budget_for(budget),
+            Destinations(rules_for(proxies)),
             cookies,
             max_body,
             decode,
         )
-        # That of all calls which have no wishes of their own.
-        total = timeouts.total
-        self._plain = Wishes(total=total, deadlines=None if total is None else Deadlines(base, total))
+        self._total = None if timeouts.total is None else Deadlines(base, timeouts.total)
+        self._plain = Wishes(limit=self._total)  # of all calls which have none of their own
 
     def __repr__(self) -> str:
         return f"<Client {'closed' if self._closed else repr(self._terms.pool)}>"
@@ -194,8 +202,8 @@ class Client:
         """Close all connections; what is under way fails with a `LocalProtocolError`. Harmless when it is closed."""
         self._closed = True
         self._terms.pool.close()
-        if self._plain.deadlines is not None:
-            self._plain.deadlines.close()
+        if self._total is not None:
+            self._total.close()
 
     # Asking
 
@@ -278,8 +286,7 @@ class Client:
             TypeError: Something is of a wrong type.
             LocalProtocolError: The request can't be sent as one, the client is closed, or there are two bodies.
         """
-        if not isinstance(method, str):
-            raise TypeError(f"expected a method as str, got {method!r}")
+        check_options(REQUEST_OPTIONS, locals())
         pairs, body = content_of(as_pairs(headers), body, json, form)
         if expect:
             pairs = [*pairs, ("Expect", "100-continue")]
@@ -290,7 +297,7 @@ class Client:
     def upgrade(
         self,
         url: str | Uri,
-        headers: Fields,
+        headers: Fields | Callable[[], Fields],
         opened: Opened,
         *,
         auth: Credentials | None = None,
@@ -300,7 +307,8 @@ class Client:
 
         Args:
             url: As for `request`.
-            headers: Pairs of ``str``: ``Connection``, ``Upgrade``, and what the protocol needs.
+            headers: Pairs of ``str``: ``Connection``, ``Upgrade``, and what the protocol needs; or a function that
+                returns them, called before each attempt, where no two attempts may send the same.
             opened: ``opened(response, bev)`` is called after 101 and gets the connection, without callbacks; what has
                 come already is in its input. What it returns is the future's result; what it raises closes the
                 connection.
@@ -316,8 +324,11 @@ class Client:
 
         Source: RFC 9110 §7.8.
         """
-        wishes = Wishes(follow=False, opened=opened)
-        return self._call("GET", parse_target(url, None), as_pairs(headers), None, auth, timeout, wishes)
+        check_options(UPGRADE_OPTIONS, locals())
+        anew = headers if callable(headers) else None
+        pairs = () if callable(headers) else as_pairs(headers)
+        wishes = Wishes(follow=False, opened=opened, anew=anew)
+        return self._call("GET", parse_target(url, None), pairs, None, auth, timeout, wishes)
 
     def _ask(self, method: str, url: str | Uri) -> Future[Response]:
         """Do what `request` does, for requests that say nothing but what they are for."""
@@ -326,10 +337,8 @@ class Client:
             return self.request(method, url)
         pairs = self._headers
         if self._auth is not None and "authorization" not in names_of(pairs):
-            pairs = (*pairs, authorization(self._auth))
-        call = Call(self._terms, Step(method, url, pairs), None, self._plain, *found)
-        call.start()
-        return call.future
+            pairs = (*pairs, ("Authorization", self._auth.authorization))
+        return Call(self._terms, Step(method, url, pairs), None, self._plain, *found).start()
 
     def _call(
         self,
@@ -350,61 +359,11 @@ class Client:
         if auth is None and "authorization" not in names:
             auth = told or self._auth
         if auth is not None:
-            pairs = [*pairs, authorization(auth)]
+            pairs = [*pairs, ("Authorization", auth.authorization)]
         if timeout is DEFAULT:
-            wishes.total, wishes.deadlines = self._plain.total, self._plain.deadlines
+            wishes.limit = self._total
         elif timeout is not None:
-            wishes.total = check_seconds(timeout)
+            wishes.limit = Deadline(self._base, check_seconds(timeout))
         destination = self._terms.destinations.of(uri, tunnel=wishes.opened is not None)
         step = Step(method, uri, tuple(pairs), upload is not None)
-        call = Call(self._terms, step, upload, wishes, destination, uri.target)
-        call.start()
-        return call.future
-
-
-def _fields_for(headers: Sequence[tuple[str, str]], *, decode: bool) -> RequestFields:
-    """Return what is said where the program has nothing to say of it.
-
-    Raises:
-        LocalProtocolError: A field of its own can't be sent with every request: told now, and not with the first.
-        TypeError: One is no pair of ``str``.
-    """
-    names = names_of(headers)
-    standard = [*STANDARD, ("Accept-Encoding", accept_encoding())] if decode else [*STANDARD]
-    fields = RequestFields([pair for pair in standard if pair[0].lower() not in names])
-    fields.head("GET", "/", "localhost", headers)
-    return fields
-
-
-def _check(auth: Credentials | None, max_body: int | None, idle: float | None) -> None:
-    check_credentials(auth)
-    if max_body is not None and max_body < 0:
-        raise ValueError(f"expected max_body as 0 or more bytes, got {max_body}")
-    if idle is not None:
-        check_seconds(idle)
-
-
-def _given(rules: T | None, kind: type[T]) -> T:
-    """Return the rules that were given, or what holds without them.
-
-    Raises:
-        TypeError: They are something else, such as ``False``.
-    """
-    if rules is None:
-        return kind()
-    if not isinstance(rules, kind):
-        raise TypeError(f"expected {kind.__name__}(…), got {type(rules).__name__}")
-    return rules
-
-
-def _budget(budget: RetryBudget | Default | None) -> RetryBudget | None:
-    if budget is None or budget is DEFAULT:
-        return None if budget is None else RetryBudget()
-    return _given(budget, RetryBudget)
-
-
-def _proxy_rules(proxies: ProxyRules | str | None) -> ProxyRules:
-    if isinstance(proxies, str):
-        proxy = Proxy.at(proxies)
-        return ProxyRules(proxy, proxy)
-    return _given(proxies, ProxyRules)
+        return Call(self._terms, step, upload, wishes, destination, uri.target).start()

@@ -6,7 +6,7 @@ which changes weekly; see `CookieJar`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -14,12 +14,14 @@ from evkit.http.client.cookie import Cookie, below, domains_of, folder_of, is_ad
 from evkit.http.client.cookie_file import read_cookies, write_cookies
 from evkit.http.client.origin import Origin, normal_host
 from evkit.http.client.set_cookie import SetCookie, parse_set_cookie
+from evkit.http.kinds import COUNT, FUNCTION, Kinds, check_options
 from evkit.http.uri import Uri
 
 _MAX_IN_RESPONSE: Final = 50
 """``Set-Cookie`` fields to look at in one response, as curl does; the others are ignored."""
 _MAX_FIELD: Final = 8190
 """Bytes of ``Cookie``. Apache refuses a longer field; a site could lock its users out of its neighbours otherwise."""
+_OPTIONS: Final[Kinds] = {"is_public": FUNCTION, "max_cookies": COUNT, "max_per_domain": COUNT}
 _PUBLIC: Final = re.compile(
     r"[^.]++|(?:ac|co|com|ed|edu|go|gob|gov|gv|id|lg|ltd|me|mil|ne|net|nom|or|org|plc|sch)\.[a-z]{2}"
 )
@@ -62,6 +64,7 @@ class CookieJar:
 
     Raises:
         ValueError: A limit is out of range.
+        TypeError: It is no number, or ``is_public`` can't be called.
 
     Source: RFC 6265 §5.3, §5.4; RFC 6265bis §5.7. The standard library's ``http.cookiejar`` reads the clock by itself,
     lets http set ``Secure`` cookies, knows no prefixes, and has no limits.
@@ -76,6 +79,7 @@ class CookieJar:
         max_cookies: int = 3000,
         max_per_domain: int = 150,
     ) -> None:
+        check_options(_OPTIONS, locals())
         if max_cookies < 1 or max_per_domain < 1:
             raise ValueError(f"expected limits of 1 or more, got {max_cookies} and {max_per_domain}")
         self._is_public = is_public
@@ -118,6 +122,19 @@ class CookieJar:
         found.sort(key=_by_path)
         self._clock += 1
         return _joined(found, self._clock)
+
+    def added(self, fields: Sequence[tuple[str, str]], url: Uri, now: float) -> Sequence[tuple[str, str]]:
+        """Return the fields of a request with its cookies; as they are if the program has brought its own ``Cookie``.
+
+        Args:
+            fields: Of the request.
+            url: As for `field`.
+            now: As for `field`.
+        """
+        cookie = self.field(url, now)
+        if cookie is None or any(name.lower() == "cookie" for name, _ in fields):
+            return fields
+        return [*fields, ("Cookie", cookie)]
 
     def store(self, url: Uri, values: Iterable[str], now: float) -> None:
         """Keep the cookies of a response, or forget those that it lets expire. What must not be kept is ignored.

@@ -9,8 +9,11 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from evkit.http.kinds import TEXT, Kinds, check_options
 from evkit.http.uri import Uri, uri_decode
 
+_BASIC: Final[Kinds] = {"user": TEXT, "password": TEXT}
+_BEARER: Final[Kinds] = {"token": TEXT}
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _TOKEN68: Final = re.compile(r"[A-Za-z0-9\-._~+/]++=*+")
 
@@ -33,6 +36,7 @@ class Basic:
 
     Raises:
         ValueError: One has a control character, or the user has a colon.
+        TypeError: One is no ``str``.
 
     Source: RFC 7617 §2; both are sent as UTF-8 (§2.1).
     """
@@ -41,6 +45,7 @@ class Basic:
     password: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        check_options(_BASIC, {"user": self.user, "password": self.password})
         if ":" in self.user or _CONTROL.search(self.user):
             raise ValueError("a user of Basic has no colon and no control character")
         if _CONTROL.search(self.password):
@@ -62,6 +67,7 @@ class Bearer:
 
     Raises:
         ValueError: It holds something else than letters, digits and ``-._~+/``, with ``=`` at its end.
+        TypeError: It is no ``str``.
 
     Source: RFC 6750 §2.1.
     """
@@ -69,6 +75,7 @@ class Bearer:
     token: str = field(repr=False)
 
     def __post_init__(self) -> None:
+        check_options(_BEARER, {"token": self.token})
         if _TOKEN68.fullmatch(self.token) is None:
             raise ValueError("a bearer token has letters, digits and -._~+/ only, and = at its end")
 

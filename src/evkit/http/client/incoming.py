@@ -12,6 +12,7 @@ from typing import BinaryIO, Final, Protocol, TypeVar
 from evkit.core import Buffer, EventBase, Future
 from evkit.errors import LocalProtocolError
 from evkit.http.client.decoding import Decoder
+from evkit.http.client.frames import without_frames
 from evkit.http.client.response import OnData, OnEnd, Response
 from evkit.http.errors import ContentError, ContentTooLarge
 
@@ -254,12 +255,14 @@ class Incoming:
             self._base.escaped(error, on_end)
 
     def _outcome(self) -> Exception | None:
-        if self._error is None and self._decoder is not None:
+        """Return how it ends, and don't keep it: a traceback's frames refer to this."""
+        error, self._error = self._error, None
+        if error is None and self._decoder is not None:
             try:
                 self._decoder.finish()
             except ContentError as cut:
-                return cut
-        return self._error
+                error = cut
+        return error and without_frames(error)
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from evkit.http.errors import quote as show
+from evkit.http.host_names import ascii_name
 from evkit.http.uri import Uri, uri_decode
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -22,8 +23,6 @@ _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?+"
 _NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*+\.?+")
 _NUMBER: Final = re.compile(r"[0-9]++|0x[0-9a-f]*+")
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]++")
-_DEVIANT: Final = re.compile("[\xdf\u03c2\u1e9e\u200c\u200d]")
-"""What the two standards of international names (RFC 3490 and RFC 5891) make different names of, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +118,13 @@ def normal_host(host: str) -> str:
         host: As in a URL: percent-encoded or not, in Unicode or not, IPv6 addresses in brackets.
 
     Raises:
-        ValueError: It can be no host. Names with ``ß``, final ``ς`` and joiners are refused, since they mean one
-            domain by IDNA 2003, which Python has, and another by IDNA 2008: give such a name as ``xn--…``.
+        ValueError: It can be no host.
 
-    Source: RFC 3986 §6.2.2; RFC 3490 §4 for names beyond ASCII, whatever full-width letters they hide.
+    Source: RFC 3986 §6.2.2; `ascii_name` for names beyond ASCII, whatever full-width letters they hide.
     """
     if host.startswith("["):
         return _normal_literal(host)
-    name = uri_decode(host) if "%" in host else host
-    if not name.isascii():
-        name = _to_ascii(name)
-    name = name.lower()
+    name = ascii_name(uri_decode(host) if "%" in host else host).lower()
     if _NAME.fullmatch(name) is None or len(name.removesuffix(".")) > _MAX_NAME:
         raise ValueError(f"expected the name or the address of a host, got {show(host)}")
     if _NUMBER.fullmatch(name.removesuffix(".").rpartition(".")[2]):
@@ -149,12 +144,3 @@ def _normal_literal(host: str) -> str:
         raise ValueError(f"expected an IPv6 address in brackets, got {show(host)}") from None
     # RFC 5952 §5. Python itself writes it so from 3.13 on.
     return f"[{address}]" if address.ipv4_mapped is None else f"[::ffff:{address.ipv4_mapped}]"
-
-
-def _to_ascii(name: str) -> str:
-    if deviant := _DEVIANT.search(name):
-        raise ValueError(f"{deviant[0]!r} in a host means two things: write the name as xn--…: {show(name)}")
-    try:
-        return name.encode("idna").decode("ascii")
-    except UnicodeError:
-        raise ValueError(f"expected the name of a host, got {show(name)}") from None

@@ -11,11 +11,13 @@ from typing import Final, Protocol
 
 from evkit.core import BufferEvent, Event, EventBase
 from evkit.errors import ConnectError, LocalProtocolError
-from evkit.http.client.connection import Asker, ClientConnection
+from evkit.http.client.asker import Asker
+from evkit.http.client.connection import ClientConnection
 from evkit.http.client.dialing import Dial, Dialling
 from evkit.http.client.proxy_choice import Route
+from evkit.http.client.resting import Resting
 from evkit.http.client.retries import Progress
-from evkit.http.errors import RequestTimeout
+from evkit.http.client.timeouts import late
 
 DEFAULT_MAX_CONNECTIONS: Final = 256
 DEFAULT_MAX_PER_HOST: Final = 64
@@ -28,6 +30,9 @@ class Customer(Asker, Protocol):
 
     def on_connection(self, connection: ClientConnection) -> None:
         """Use this one: call its `ClientConnection.ask`."""
+
+    def on_rested(self) -> None:
+        """A pause of `Pool.resting` is over."""
 
 
 class _Place:
@@ -112,7 +117,7 @@ class Pool:
         self._hungry: dict[Route, None] = {}  # the places that are, who began to be first
         self._serving = False
         self._timers: dict[Customer, Event] = {}  # of those who wait without a connection in the making
-        self.resting: set[Customer] = set()
+        self.resting: Resting[Customer] = Resting(base)
 
     def __repr__(self) -> str:
         waiting = sum(len(place.waiting) for place in self._places.values())
@@ -162,8 +167,8 @@ class Pool:
                 self._first(place).on_failed(_closed(), Progress.BROKEN)
         for connection in list(self._routes):
             connection.abort(_closed())
-        while self.resting:
-            self.resting.pop().on_failed(_closed(), Progress.BROKEN)
+        while (customer := self.resting.take()) is not None:
+            customer.on_failed(_closed(), Progress.BROKEN)
 
     # Those in line
 
@@ -188,9 +193,7 @@ class Pool:
         what: int,  # noqa: ARG002 - a callback
     ) -> None:
         self._forget(place, customer)
-        limit = self._how.timeouts.pool
-        error = RequestTimeout(f"no connection was free within {limit:g} s", during="connect", phase="pool")
-        customer.on_failed(error, Progress.NOTHING_SENT)
+        customer.on_failed(late("pool", self._how.timeouts.pool), Progress.NOTHING_SENT)
 
     def _first(self, place: _Place) -> Customer:
         """Take the first out of the line, where there is one."""

@@ -12,9 +12,11 @@ from typing import Final
 
 from evkit.http.client.credentials import Credentials, from_userinfo
 from evkit.http.client.origin import Origin, normal_host, parse_url
+from evkit.http.kinds import TEXT, Kind, Kinds, check_options
 
 Pair = tuple[str, str]
 
+_AT: Final[Kinds] = {"url": TEXT}
 _WITH_PORT: Final = re.compile(r"(\[[^\]]*+\]|[^:]++):([0-9]{1,5})")
 
 
@@ -42,7 +44,9 @@ class Proxy:
 
         Raises:
             ValueError: It is no such URL; proxies of another kind (``socks5``) are not known.
+            TypeError: It is no ``str``.
         """
+        check_options(_AT, locals())
         try:
             uri = parse_url(url if "://" in url else f"http://{url}")
         except ValueError:
@@ -101,6 +105,10 @@ class Route:
         return f"{self.tunnel.host}:{self.tunnel.port}"
 
 
+_PROXY: Final = Kind("Proxy.at(url), or None", Proxy, type(None))
+_RULES: Final[Kinds] = {"http": _PROXY, "https": _PROXY, "bypass": TEXT}
+
+
 class ProxyRules:
     """Which proxy to use for which origin.
 
@@ -108,11 +116,15 @@ class ProxyRules:
         http: For plain requests.
         https: For those over TLS.
         bypass: Where no proxy is used, as in ``no_proxy``: see `Bypass`.
+
+    Raises:
+        TypeError: Something is of a wrong type: a URL in place of ``Proxy.at(url)``, for one.
     """
 
     __slots__ = ("_bypass", "_proxies")
 
     def __init__(self, http: Proxy | None = None, https: Proxy | None = None, *, bypass: str = "") -> None:
+        check_options(_RULES, locals())
         self._proxies = {"http": http, "https": https}
         self._bypass = Bypass(bypass)
 

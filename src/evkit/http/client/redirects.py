@@ -13,6 +13,7 @@ from urllib.parse import quote as percent_encode
 from evkit.http.client.origin import Origin, parse_url
 from evkit.http.errors import RedirectError, quote
 from evkit.http.headers import Headers
+from evkit.http.kinds import COUNT, FLAG, Kinds, check_options, set_of
 from evkit.http.uri import Uri
 
 Pair = tuple[str, str]
@@ -36,6 +37,7 @@ _OF_CONTENT: Final = frozenset(
         "want-content-digest",
     }
 )
+_OPTIONS: Final[Kinds] = {"limit": COUNT, "downgrade": FLAG}
 _OUTSIDE: Final = re.compile(r"[^\x21-\x7e]++")
 
 
@@ -91,7 +93,7 @@ class Redirects:
 
     Raises:
         ValueError: ``limit`` is negative.
-        TypeError: ``secrets`` is one ``str``.
+        TypeError: Something is of a wrong type: ``secrets`` is one ``str``, for one.
 
     Source: RFC 9110 §15.4; the Fetch standard, "HTTP-redirect fetch", for which methods become GET. libevent follows
     none.
@@ -102,13 +104,12 @@ class Redirects:
     def __init__(
         self, *, limit: int = MAX_REDIRECTS, downgrade: bool = False, secrets: Iterable[str] = ()
     ) -> None:
+        check_options(_OPTIONS, locals())
         if limit < 0:
             raise ValueError(f"expected a limit of 0 or more redirects, got {limit}")
-        if isinstance(secrets, str):
-            raise TypeError(f"expected several names of fields, as ({secrets!r},), got {secrets!r}")
         self.limit = limit
         self.downgrade = downgrade
-        self._secrets = _SECRETS | {name.lower() for name in secrets}
+        self._secrets = _SECRETS | {name.lower() for name in set_of("secrets", secrets, str)}
 
     def __repr__(self) -> str:
         return f"<Redirects limit={self.limit} downgrade={self.downgrade}>"

@@ -13,11 +13,15 @@ from evkit.errors import LocalProtocolError
 from evkit.http.client.redirects import Step
 from evkit.http.errors import StatusError
 from evkit.http.headers import Headers
+from evkit.http.kinds import FUNCTION, Kinds, check_options, having
 from evkit.http.parser import ResponseHead
 
 _CHARSET: Final = re.compile(r";[ \t]*charset[ \t]*=[ \t]*\"?([0-9A-Za-z._:-]{1,40})", re.IGNORECASE)
 _NO_CHARSETS: Final = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"})
 """What Python calls a text encoding, and no server means."""
+
+_RECEIVE: Final[Kinds] = {"on_data": FUNCTION, "on_end": FUNCTION}
+_SAVE: Final[Kinds] = {"file": having("write", "a file that is open for writing bytes")}
 
 OnData = Callable[["Response", bytes], object]
 OnEnd = Callable[["Response", Exception | None], object]
@@ -169,8 +173,11 @@ class Response:
 
         Raises:
             LocalProtocolError: The response was received whole, or was received already, or closed.
+            TypeError: One of the two can't be called.
         """
-        self._streamed("receive()").receive(on_data, on_end)
+        source = self._streamed("receive()")
+        check_options(_RECEIVE, locals())
+        source.receive(on_data, on_end)
 
     def read(self) -> Future[bytes]:
         """Collect the body; for requests made with ``stream=True``. Its limit is ``max_body``.
@@ -191,8 +198,11 @@ class Response:
 
         Raises:
             LocalProtocolError: The response was received whole, or was received already, or closed.
+            TypeError: It is no file.
         """
-        return self._streamed("save()").save(file)
+        source = self._streamed("save()")
+        check_options(_SAVE, locals())
+        return source.save(file)
 
     def pause(self) -> None:
         """Take no more of the body for now; a piece that has come already may still be delivered.

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final
 
 from evkit.http.date import parse_http_date
+from evkit.http.kinds import COUNT, FLAG, NUMBER, Kinds, check_options, set_of
 
 IDEMPOTENT: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT", "TRACE"})
 """Methods by which a request that is done twice does the same as one. Source: RFC 9110 §9.2.2."""
@@ -28,6 +29,17 @@ class Progress(Enum):
     STALE = "a connection that was kept has ended before a byte of the response"
     UNANSWERED = "a new connection has ended before a byte of the response"
     BROKEN = "a part of the response has come"
+
+
+_OPTIONS: Final[Kinds] = {
+    "attempts": COUNT,
+    "stale": FLAG,
+    "unanswered": FLAG,
+    "backoff": NUMBER,
+    "max_backoff": NUMBER,
+    "max_retry_after": NUMBER,
+}
+_BUDGET_OPTIONS: Final[Kinds] = {"size": NUMBER, "ratio": NUMBER}
 
 
 _WITHOUT_ANSWER: Final = frozenset({Progress.STALE, Progress.UNANSWERED})
@@ -52,7 +64,7 @@ class Retries:
 
     Raises:
         ValueError: A number is out of range.
-        TypeError: ``methods`` is one ``str``.
+        TypeError: Something is of a wrong type: ``methods`` is one ``str``, for one.
 
     Source: RFC 9110 §9.2.2, RFC 9112 §9.3.1. The waiting is "exponential backoff with full jitter" (Amazon's
     architecture blog, 2015). ``evhttp_connection_set_retries`` repeats failed connects only, without jitter.
@@ -81,8 +93,7 @@ class Retries:
         max_backoff: float = 10.0,
         max_retry_after: float = 60.0,
     ) -> None:
-        if isinstance(methods, str):
-            raise TypeError(f"expected several methods, as ({methods!r},), got {methods!r}")
+        check_options(_OPTIONS, locals())
         if attempts < 1:
             raise ValueError(f"expected 1 or more attempts, got {attempts}")
         for name, seconds in (
@@ -95,8 +106,8 @@ class Retries:
         self.attempts = attempts
         self.stale = stale
         self.unanswered = unanswered
-        self.methods = frozenset(methods)
-        self.statuses = frozenset(statuses)
+        self.methods = set_of("methods", methods, str)
+        self.statuses = set_of("statuses", statuses, int)
         self.backoff = backoff
         self.max_backoff = max_backoff
         self.max_retry_after = max_retry_after
@@ -126,6 +137,7 @@ class RetryBudget:
 
     Raises:
         ValueError: A number is out of range.
+        TypeError: It is none.
 
     Source: gRPC's retry throttling (proposal A6).
     """
@@ -133,6 +145,7 @@ class RetryBudget:
     __slots__ = ("_left", "_ratio", "_size")
 
     def __init__(self, size: float = 20.0, ratio: float = 0.1) -> None:
+        check_options(_BUDGET_OPTIONS, locals())
         if not (size > 0 and ratio > 0):
             raise ValueError(f"expected a size and a ratio of more than 0, got {size} and {ratio}")
         self._size = self._left = float(size)

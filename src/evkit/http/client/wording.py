@@ -42,16 +42,17 @@ def parse_target(url: str | Uri, query: Query | None) -> tuple[Uri, Credentials 
         raise TypeError(f"expected a URL as str or Uri, got {type(url).__name__}")
     if isinstance(url, Uri) and url.unix_socket is not None:
         raise ValueError("a URL has no unix socket for a client: give it to the client as unix=…")
-    uri, credentials = _parsed(str(url))
+    text = str(url)
+    # What is known of URLs outlives requests and clients, so none with a user, and his password perhaps, is among them.
+    uri, credentials = _parsed(text) if "@" in text else _known(text)
     more = "" if query is None else _encoded_pairs(query)
     if more:
         uri = replace(uri, query=f"{uri.query}&{more}" if uri.query else more)
     return uri, credentials
 
 
-@lru_cache(256)
 def _parsed(url: str) -> tuple[Uri, Credentials | None]:
-    """Take a URL apart, once; return it without user and password, and these."""
+    """Take a URL apart; return it without user and password, and these."""
     try:
         uri = parse_url(url)
     except ValueError:
@@ -66,6 +67,9 @@ def _parsed(url: str) -> tuple[Uri, Credentials | None]:
     return plain, from_userinfo(uri)
 
 
+_known: Final = lru_cache(256)(_parsed)
+
+
 def names_of(pairs: Iterable[tuple[str, str]]) -> set[str]:
     """Return the names in lower case.
 
@@ -77,31 +81,6 @@ def names_of(pairs: Iterable[tuple[str, str]]) -> set[str]:
         check_pair(pair)
         names.add(str(pair[0]).lower())
     return names
-
-
-def authorization(auth: Credentials) -> tuple[str, str]:
-    """Return the field of that name.
-
-    Raises:
-        TypeError: They are no credentials.
-    """
-    try:
-        return "Authorization", auth.authorization
-    except AttributeError:
-        check_credentials(auth)
-        raise  # in their own code
-
-
-def check_credentials(auth: object) -> None:
-    """Refuse what is none, without asking for them.
-
-    Raises:
-        TypeError: It is not.
-    """
-    if auth is not None and "authorization" not in dir(auth):
-        raise TypeError(
-            f"expected credentials as Basic(user, password) or Bearer(token), got {type(auth).__name__}"
-        )
 
 
 def content_of(

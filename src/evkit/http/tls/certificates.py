@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final, NamedTuple, NoReturn
 
 from evkit.core.log import LOG_WARN, log
+from evkit.http.host_names import ascii_name
 from evkit.http.tls.x509 import CertificateFacts, certificates_in, read_certificate
 
 FilePath = str | os.PathLike[str]
@@ -245,11 +246,7 @@ def _listed(what: str, given: Iterable[str]) -> tuple[str, ...]:
 
 def _host(name: str) -> str:
     """Return a name as clients ask for it: in lower case, and in ASCII (RFC 6066 §3)."""
-    try:
-        host = name if name.isascii() else name.encode("idna").decode("ascii")
-    except UnicodeError as error:
-        raise ValueError(f"{name!r} is not the name of a host: {error}") from error
-    host = host.lower().removesuffix(".")
+    host = ascii_name(name).lower().removesuffix(".")
     if not _NAME.fullmatch(host) or _IPV4.fullmatch(host):
         raise ValueError(f"expected the name of a host, perhaps with '*.' before it, got {name!r}")
     return host

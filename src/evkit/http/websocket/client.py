@@ -5,8 +5,9 @@ It knows nothing of how the request was sent.
 
 from evkit.core import BufferEvent
 from evkit.http.headers import Headers
+from evkit.http.kinds import check_options
 from evkit.http.websocket.handshake import ClientHandshake
-from evkit.http.websocket.options import DEFAULT_OPTIONS, WebSocketOptions
+from evkit.http.websocket.options import CHOICES, DEFAULT_OPTIONS, WebSocketOptions
 from evkit.http.websocket.websocket import CloseCallback, MessageCallback, WebSocket
 
 
@@ -34,9 +35,11 @@ def open_client(
     Raises:
         HandshakeError: The reply is no agreement to what was asked. The connection is still the caller's, to close.
         ValueError: ``bev`` is closed.
+        TypeError: A callback can't be called, or ``options`` are others.
 
     Source: RFC 6455 §4.1; libevent has no client.
     """
+    check_options(CHOICES, locals())
     agreement = handshake.check(status, headers)
     ws = WebSocket(bev, client=True, on_message=on_message, options=options, agreement=agreement)
     ws.on_close = on_close

@@ -7,17 +7,19 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from evkit.core import BufferEvent, Future
-from evkit.http.fields import Fields, as_pairs
+from evkit.http.fields import Fields
+from evkit.http.kinds import TEXT, Kinds, check_options
 from evkit.http.websocket.client import open_client
 from evkit.http.websocket.errors import HandshakeError
-from evkit.http.websocket.handshake import ClientHandshake, refused
-from evkit.http.websocket.options import DEFAULT_OPTIONS, WebSocketOptions
+from evkit.http.websocket.handshake import ClientHandshake, Pairs, check_fields, check_names, refused
+from evkit.http.websocket.options import CHOICES, DEFAULT_OPTIONS, WebSocketOptions
 from evkit.http.websocket.websocket import CloseCallback, MessageCallback, WebSocket
 
 if TYPE_CHECKING:
     from evkit.http.client.client import Client
     from evkit.http.client.response import Response
 
+_KINDS: Final[Kinds] = {**CHOICES, "url": TEXT}
 _SCHEMES: Final = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 
 
@@ -54,39 +56,64 @@ def connect(
 
     Raises:
         ValueError: The URL is none of these, or a name can't be offered.
-        TypeError: ``subprotocols`` is one ``str``, or a header is of a wrong type.
-        LocalProtocolError: As `Client.request`.
+        TypeError: An argument is of a wrong type.
+        LocalProtocolError: As `Client.request`; or a header is the handshake's own.
 
     Source: RFC 6455 §4.1; libevent has no client.
     """
-    opening = _Opening(client, ClientHandshake(subprotocols, deflate=options.deflate), options)
+    check_options(_KINDS, locals())
+    opening = _Opening(client, check_names(subprotocols), tuple(check_fields(headers)), options)
     opening.on_message = on_message
     opening.on_close = on_close
-    opening.begin(_as_http(url), as_pairs(headers))
+    opening.begin(_as_http(url))
     return opening.future
 
 
 class _Opening:
     """One `connect` under way."""
 
-    __slots__ = ("_answer", "_client", "_handshake", "_options", "future", "on_close", "on_message")
+    __slots__ = (
+        "_answer",
+        "_client",
+        "_extra",
+        "_handshake",
+        "_options",
+        "_subprotocols",
+        "future",
+        "on_close",
+        "on_message",
+    )
 
-    def __init__(self, client: "Client", handshake: ClientHandshake, options: WebSocketOptions) -> None:
+    def __init__(
+        self,
+        client: "Client",
+        subprotocols: Sequence[str],
+        extra: Sequence[tuple[str, str]],
+        options: WebSocketOptions,
+    ) -> None:
         self.future: Future[WebSocket] = Future(client.base, self._on_cancel)
         self.on_message: MessageCallback | None = None
         self.on_close: CloseCallback | None = None
         self._client = client
-        self._handshake = handshake
+        self._subprotocols = subprotocols
+        self._extra = extra
+        self._handshake: ClientHandshake | None = None  # of the request that is under way
         self._options = options
         self._answer: Future[WebSocket | HandshakeError | Response] | None = None
 
-    def begin(self, url: str, headers: Sequence[tuple[str, str]]) -> None:
-        answer = self._client.upgrade(url, [*headers, *self._handshake.fields], self._opened)
+    def begin(self, url: str) -> None:
+        answer = self._client.upgrade(url, self._fields, self._opened)
         answer.add_done_callback(self._answered)
         self._answer = answer
 
+    def _fields(self) -> Pairs:
+        """Return what goes with one try: each has a key of its own, as RFC 6455 §4.1 has it."""
+        self._handshake = ClientHandshake(self._subprotocols, deflate=self._options.deflate)
+        return [*self._extra, *self._handshake.fields]
+
     def _opened(self, response: "Response", bev: BufferEvent) -> WebSocket | HandshakeError:
         """Make what the server's 101 is worth."""
+        assert self._handshake is not None  # the reply is to its fields
         try:
             ws = open_client(
                 bev,

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from evkit.http.kinds import COUNT, FLAG, Kinds, check_options
 from evkit.http.websocket.codes import BAD_DATA
 from evkit.http.websocket.errors import WebSocketError
 from evkit.http.websocket.extensions import Extension
@@ -20,6 +21,15 @@ _CLIENT_BITS: Final = "client_max_window_bits"
 _SERVER_FRESH: Final = "server_no_context_takeover"
 _CLIENT_FRESH: Final = "client_no_context_takeover"
 _FLAGS: Final = frozenset({_SERVER_FRESH, _CLIENT_FRESH})
+_KINDS: Final[Kinds] = {
+    _SERVER_BITS: COUNT,
+    _CLIENT_BITS: COUNT,
+    _SERVER_FRESH: FLAG,
+    _CLIENT_FRESH: FLAG,
+    "level": COUNT,
+    "mem_level": COUNT,
+    "min_size": COUNT,
+}
 _BITS: Final = {str(bits): bits for bits in range(8, 16)}
 """RFC 7692 §7.1.2: decimal, without leading zeroes."""
 _WIDEST: Final = 15
@@ -68,6 +78,7 @@ class Deflate:
 
     Raises:
         ValueError: One is out of range.
+        TypeError: One is of another type.
 
     Source: RFC 7692 §7; evws has none.
     """
@@ -81,6 +92,7 @@ class Deflate:
     min_size: int = 64
 
     def __post_init__(self) -> None:
+        check_options(_KINDS, {name: getattr(self, name) for name in _KINDS})
         for name, least, most in (
             ("server_max_window_bits", _NARROWEST, _WIDEST),
             ("client_max_window_bits", _NARROWEST, _WIDEST),

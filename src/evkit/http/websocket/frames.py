@@ -6,6 +6,8 @@ Deciders over values. How frames follow each other is decided in `evkit.http.web
 
 from typing import Final
 
+from evkit.http.kinds import COUNT_OR_NONE, Kinds, check_options
+from evkit.http.kinds import TEXT as TEXT_KIND
 from evkit.http.websocket.codes import BAD_DATA, NO_CODE, PROTOCOL_ERROR, may_be_sent
 from evkit.http.websocket.errors import WebSocketError
 
@@ -31,6 +33,7 @@ EIGHT_BYTES: Final = 127
 """What stands for a length of so many bytes that follows."""
 
 _MAX_REASON: Final = MAX_CONTROL - 2
+_CLOSING: Final[Kinds] = {"code": COUNT_OR_NONE, "reason": TEXT_KIND}
 
 
 def head(first: int, length: int, mask_bit: int) -> bytes:
@@ -75,7 +78,9 @@ def close_payload(code: int | None, reason: str) -> bytes:
 
     Raises:
         ValueError: The code may not be sent, the reason is too long, or has no code before it.
+        TypeError: The code is no ``int``, or the reason no ``str``.
     """
+    check_options(_CLOSING, locals())
     said = reason.encode()
     if code is None:
         if said:

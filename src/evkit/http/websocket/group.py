@@ -7,6 +7,7 @@ belongs to it, and nothing of requests.
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from evkit.core.event import check_callback
 from evkit.errors import LocalProtocolError
 from evkit.http.websocket.codes import GOING_AWAY
 from evkit.http.websocket.frames import close_payload
@@ -118,12 +119,13 @@ class WebSocketGroup:
 
         Raises:
             ValueError: As `WebSocket.close`. Nothing was closed.
+            TypeError: Likewise; or ``closed`` can't be called.
         """
         close_payload(code, reason)
+        if closed is not None:
+            self._closed.append(check_callback(closed))
         self._after = (code, reason)
         self.closing = True
-        if closed is not None:
-            self._closed.append(closed)
         for ws in self:
             ws.close(code, reason)
         self._check_closed()

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from evkit.errors import LocalProtocolError
+from evkit.http.fields import Fields, as_pairs
 from evkit.http.headers import Headers
 from evkit.http.websocket.deflate import NAME as DEFLATE
 from evkit.http.websocket.deflate import Agreed, Deflate
@@ -22,6 +24,7 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY: Final = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")
 """16 bytes in base64."""
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
+_OWN: Final = frozenset({"connection", "upgrade"})
 _MAX_PROTOCOLS: Final = 64
 """Subprotocols that a client may name; each is looked at."""
 
@@ -147,14 +150,30 @@ def check_names(names: Iterable[str]) -> tuple[str, ...]:
 
     Raises:
         ValueError: One is no token, or stands there twice.
-        TypeError: It is one ``str``, which would be taken for names of a letter each.
+        TypeError: They are no ``str``; or are one, which would be taken for names of a letter each.
     """
     if isinstance(names, str):
         raise TypeError(f"expected names of subprotocols, got the str {names!r}")
     given = tuple(names)
+    if not all(isinstance(name, str) for name in given):
+        raise TypeError(f"expected names of subprotocols as str, got {given!r:.60}")
     if len(set(given)) < len(given) or not all(map(_TOKEN.fullmatch, given)):
         raise ValueError(f"expected different tokens as names of subprotocols, got {given!r}")
     return given
+
+
+def check_fields(fields: Fields) -> Sequence[tuple[str, str]]:
+    """Return the fields that a program has for a request or a reply beside those of the handshake.
+
+    Raises:
+        LocalProtocolError: One is the handshake's, which would be there twice.
+    """
+    pairs = as_pairs(fields)
+    for name, _ in pairs:
+        told = str(name).lower()  # what is none is told by whoever encodes it
+        if told in _OWN or told.startswith("sec-websocket-"):
+            raise LocalProtocolError(f"expected fields that are not the handshake's own, got {name!r}")
+    return pairs
 
 
 class ClientHandshake:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final, Self
 
 from evkit.core import (
     BEV_EVENT_CONNECTED,
-    BEV_EVENT_READING,
-    BEV_EVENT_TIMEOUT,
     EV_READ,
     EV_WRITE,
     BufferEvent,
     Event,
 )
+from evkit.core.buffer.segments import Readable
 from evkit.core.framed import SUSPEND_FRAMED
 from evkit.core.last_words import may_have_last_words
 from evkit.errors import ConnectionLost, TransportError, TransportTimeout
 from evkit.http.server.farewell import Farewell
+from evkit.http.server.uptake import unsent
 from evkit.http.websocket.codes import LOST, NORMAL
 from evkit.http.websocket.errors import WebSocketError
 from evkit.http.websocket.frames import (
@@ -50,10 +50,12 @@ class WebSocketLife:
         "_client",
         "_ending",
         "_farewell",
+        "_heard",
         "_pinged",
         "_pong",
         "_timer",
         "_unsent",
+        "_watch",
         "_writer",
         "bev",
         "closed",
@@ -89,8 +91,15 @@ class WebSocketLife:
         self._timer: Event | None = None  # while the peer is to end
         self._unsent = 0  # bytes of output when it was set
         self._farewell: Farewell | None = None
+        # When a byte of the peer's was read last. The timer looks at that when it is due and no sooner, so that what
+        # comes costs a number that is stored, and not a time-out of the connection that begins anew.
+        self._heard = bev.base.now()
+        self._watch: Event | None = None
         bev.on_close = self._on_bev_closed
-        bev.set_timeouts(options.ping_after, options.write_timeout)
+        bev.set_timeouts(write=options.write_timeout)
+        if options.ping_after is not None:
+            self._watch = bev.base.timer(self._on_watch)
+            self._watch.add(options.ping_after)
 
     # What reading and sending fill in
 
@@ -108,7 +117,7 @@ class WebSocketLife:
 
     # Pings
 
-    def ping(self, data: bytes = b"") -> None:
+    def ping(self, data: Readable = b"") -> None:
         """Send a ping; `on_pong` hears of the answer. Nothing is sent on a connection that is not open.
 
         Args:
@@ -116,13 +125,17 @@ class WebSocketLife:
 
         Raises:
             ValueError: It is too long.
+            TypeError: It is not bytes.
 
         Source: RFC 6455 §5.5.2.
         """
-        if len(data) > MAX_CONTROL:
-            raise ValueError(f"a ping has at most {MAX_CONTROL} bytes, got {len(data)}")
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"a ping has bytes, got {type(data).__name__}")
+        payload = bytes(data)
+        if len(payload) > MAX_CONTROL:
+            raise ValueError(f"a ping has at most {MAX_CONTROL} bytes, got {len(payload)}")
         if self.open:
-            self._writer.frame(self.bev.output, FIN | PING, bytes(data))
+            self._writer.frame(self.bev.output, FIN | PING, payload)
 
     def _on_control(self, kind: int, payload: bytes) -> None:
         if kind == PING:
@@ -150,26 +163,36 @@ class WebSocketLife:
             self._writer.frame(self.bev.output, FIN | PONG, payload)
 
     def _on_pong(self: Self, payload: bytes) -> None:
-        if self._pinged and self.open:
-            self._pinged = False
-            self.bev.set_timeouts(self.options.ping_after, self.options.write_timeout)
+        if self._pinged and self._watch is not None:
+            self._watch.add(self.options.ping_after)
+        self._pinged = False
         if self.on_pong is not None and self.open:
             self.on_pong(self, payload)
 
-    def _on_silence(self) -> None:
-        """Nothing came for as long as may be."""
+    def _on_watch(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        """Look how long nothing has come."""
         bev, options = self.bev, self.options
-        if _unsent(bev):
-            # A peer that still takes what was sent can't answer what stands behind it. Whether it takes any is the
-            # write time-out's matter.
-            bev.enable(EV_READ)
+        limit = options.ping_timeout if self._pinged else options.ping_after
+        assert limit is not None  # or there were no watch
+        now = bev.base.now()
+        # What is not read can't be heard. A peer that still takes what was sent can't answer what stands behind it;
+        # whether it takes any is the write time-out's matter.
+        if not bev.enabled & EV_READ or bev.read_suspended or unsent(bev):
+            self._heard = now
+        left = self._heard + limit - now
+        if left > 0:
+            event.add(left)
         elif self._pinged:
-            self._lose(_no_answer("a ping", options.ping_timeout))
+            self._lose(_no_answer("a ping", limit))
         else:
             self._pinged = True
+            event.add(options.ping_timeout)
             self.ping()
-            bev.set_timeouts(options.ping_timeout, options.write_timeout)
-            bev.enable(EV_READ)
+
+    def _stop_watching(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.free()
 
     # The closing handshake
 
@@ -185,13 +208,13 @@ class WebSocketLife:
 
         Raises:
             ValueError: The code is not one that may be sent, or the reason is too long.
+            TypeError: The code is no ``int``, or the reason no ``str``.
 
         Source: ``evws_close``; RFC 6455 §7.1.2.
         """
         payload = close_payload(code, reason)
         if self.open:
             self._say_close(payload)
-            self.bev.set_timeouts(write=self.options.write_timeout)
             self._await_peer()
             self._watch_output()
             self._read_on()
@@ -205,6 +228,7 @@ class WebSocketLife:
 
     def _say_close(self, payload: bytes) -> None:
         self.open = False
+        self._stop_watching()
         self._writer.frame(self.bev.output, FIN | CLOSE, payload)
 
     def _on_close_frame(self, payload: bytes) -> None:
@@ -244,18 +268,17 @@ class WebSocketLife:
             return
         self.bev.resume(EV_READ, SUSPEND_FRAMED)
         self.bev.set_callbacks(read=_discard, event=_close_on_event)
-        self.bev.set_timeouts(write=self.options.write_timeout)
         self.bev.enable(EV_READ)
         self._await_peer()
 
     def _await_peer(self) -> None:
         if self._timer is None:
             self._timer = self.bev.base.timer(self._on_time_up)
-        self._unsent = _unsent(self.bev)
+        self._unsent = unsent(self.bev)
         self._timer.add(self.options.close_timeout)
 
     def _on_time_up(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
-        if 0 < _unsent(self.bev) < self._unsent:  # it takes its time, but it takes it
+        if 0 < unsent(self.bev) < self._unsent:  # it takes its time, but it takes it
             self._await_peer()
         else:
             self._lose(_no_answer("a close frame", self.options.close_timeout))
@@ -270,9 +293,7 @@ class WebSocketLife:
     def _on_event(self, bev: BufferEvent, what: int) -> None:
         if what & BEV_EVENT_CONNECTED:
             return
-        if what == BEV_EVENT_READING | BEV_EVENT_TIMEOUT:
-            self._on_silence()
-        elif self._ending is not None or not may_have_last_words(bev, what):
+        if self._ending is not None or not may_have_last_words(bev, what):
             self._ending = bev.error or ConnectionLost("ended without a close frame", during="read")
             self._on_read(bev)
 
@@ -283,6 +304,7 @@ class WebSocketLife:
 
     def _on_bev_closed(self, bev: BufferEvent) -> None:  # noqa: ARG002 - a callback
         """The connection below is closed, by us or because something failed in it."""
+        self._stop_watching()
         self._stop_timer()
         if self._farewell is not None:
             self._farewell.cancel()
@@ -307,12 +329,6 @@ class WebSocketLife:
                 callback(self, code, reason)
             except Exception as exception:
                 self.bev.base.escaped(exception, self)
-
-
-def _unsent(bev: BufferEvent) -> int:
-    """Return how many bytes wait to be sent, in the connections below, too."""
-    below = bev.underlying
-    return bev.output.length + (0 if below is None else _unsent(below))
 
 
 def _no_answer(to: str, seconds: float) -> TransportTimeout:

@@ -3,10 +3,31 @@
 from dataclasses import dataclass
 from typing import Final
 
+from evkit.http.kinds import (
+    COUNT,
+    COUNT_OR_NONE,
+    FUNCTION_OR_NONE,
+    NUMBER,
+    NUMBER_OR_NONE,
+    Kind,
+    Kinds,
+    check_options,
+)
 from evkit.http.websocket.deflate import Deflate
 
-_SIZES: Final = ("max_message", "max_frame", "high_water", "max_buffered")
-_TIMES: Final = ("ping_after", "ping_timeout", "close_timeout", "write_timeout")
+_SIZES: Final[Kinds] = {
+    "max_message": COUNT_OR_NONE,
+    "max_frame": COUNT_OR_NONE,
+    "high_water": COUNT,
+    "max_buffered": COUNT_OR_NONE,
+}
+_TIMES: Final[Kinds] = {
+    "ping_after": NUMBER_OR_NONE,
+    "ping_timeout": NUMBER,
+    "close_timeout": NUMBER,
+    "write_timeout": NUMBER_OR_NONE,
+}
+_KINDS: Final[Kinds] = {**_SIZES, **_TIMES, "deflate": Kind("a Deflate, or None", Deflate, type(None))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +51,7 @@ class WebSocketOptions:
 
     Raises:
         ValueError: One is out of range.
+        TypeError: One is of another type.
     """
 
     max_message: int | None = 1 << 20
@@ -43,6 +65,7 @@ class WebSocketOptions:
     deflate: Deflate | None = None
 
     def __post_init__(self) -> None:
+        check_options(_KINDS, {name: getattr(self, name) for name in _KINDS})
         for name in _SIZES:
             size = getattr(self, name)
             if size is not None and size < 1:
@@ -58,3 +81,10 @@ class WebSocketOptions:
 
 
 DEFAULT_OPTIONS: Final = WebSocketOptions()
+
+CHOICES: Final[Kinds] = {
+    "on_message": FUNCTION_OR_NONE,
+    "on_close": FUNCTION_OR_NONE,
+    "options": Kind("WebSocketOptions", WebSocketOptions),
+}
+"""What all doors to a `WebSocket` take."""

@@ -4,6 +4,7 @@ A decider over a `Buffer`: it takes frames off the front, whatever the pieces in
 breaks a rule or a limit as soon as that shows. It knows nothing of connections, and answers nothing.
 """
 
+from struct import Struct
 from typing import Final
 
 from evkit.core import Buffer
@@ -23,7 +24,7 @@ from evkit.http.websocket.frames import (
     TEXT,
     TWO_BYTES,
 )
-from evkit.http.websocket.masking import masked, turned
+from evkit.http.websocket.masking import masked, turned, unmasked
 from evkit.http.websocket.message import NO_LIMIT, Assembly, Inflater, no_text
 
 WebSocketEvent = tuple[int, str | bytes]
@@ -35,6 +36,8 @@ _WHOLE_TEXT: Final = FIN | TEXT
 _WHOLE_BINARY: Final = FIN | BINARY
 _HEAD: Final = 2
 _KEY: Final = 4
+_first_four: Final = Struct(">BBH").unpack_from
+"""The first two bytes of a frame, and the two that stand for its length if they are one."""
 
 
 class FrameReader:
@@ -58,6 +61,7 @@ class FrameReader:
         "_max_message",
         "_max_whole",
         "_message",
+        "_payload_at",
     )
 
     def __init__(
@@ -70,6 +74,7 @@ class FrameReader:
     ) -> None:
         self._mask_bit = MASK if from_client else 0
         self._key_size = _KEY if from_client else 0
+        self._payload_at = _HEAD + self._key_size  # in a short frame
         self._max_message = NO_LIMIT if max_message is None else max_message
         self._max_frame = NO_LIMIT if max_frame is None else max_frame
         self._max_whole = min(self._max_message, self._max_frame)
@@ -96,26 +101,24 @@ class FrameReader:
         data, at = buffer.front()
         size = buffer.length
         if size > 3:  # nearly always a whole message: the short way
-            first, length = data[at], data[at + 1] - self._mask_bit
-            key_at = at + 2
+            first, length, more = _first_four(data, at)
+            length -= self._mask_bit
+            start = at + self._payload_at
             if length == TWO_BYTES:
-                length = data[at + 2] << 8 | data[at + 3]
-                key_at = at + 4
+                length = more
+                start += 2
                 if length <= MAX_CONTROL:
                     return self._next_part(buffer)
             elif length > MAX_CONTROL or length < 0:
                 return self._next_part(buffer)
-            start = key_at + self._key_size
             end = start + length
             if end - at <= size and length <= self._max_whole:
                 if first == _WHOLE_BINARY:
-                    payload = data[start:end]
                     buffer.drain(end - at)
-                    return BINARY, masked(payload, data[key_at:start]) if self._key_size else payload
+                    return BINARY, unmasked(data, start, end) if self._mask_bit else data[start:end]
                 if first == _WHOLE_TEXT:
-                    payload = data[start:end]
                     buffer.drain(end - at)
-                    return TEXT, _text(masked(payload, data[key_at:start]) if self._key_size else payload)
+                    return TEXT, _text(unmasked(data, start, end) if self._mask_bit else data[start:end])
         return self._next_part(buffer)
 
     def _next_part(self, buffer: Buffer) -> WebSocketEvent | None:

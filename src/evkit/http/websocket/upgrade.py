@@ -5,14 +5,18 @@ It answers what is refused and takes over what is not; what is which is decided 
 """
 
 from collections.abc import Iterable
+from typing import Final
 
-from evkit.http.fields import Fields, as_pairs
+from evkit.http.fields import Fields
+from evkit.http.kinds import Kind, Kinds, check_options
 from evkit.http.server.request import Request
 from evkit.http.websocket.group import WebSocketGroup
-from evkit.http.websocket.handshake import Acceptance, Refusal, check_names, judge
-from evkit.http.websocket.options import DEFAULT_OPTIONS, WebSocketOptions
+from evkit.http.websocket.handshake import Acceptance, Refusal, check_fields, check_names, judge
+from evkit.http.websocket.options import CHOICES, DEFAULT_OPTIONS, WebSocketOptions
 from evkit.http.websocket.origins import Origins
 from evkit.http.websocket.websocket import CloseCallback, MessageCallback, WebSocket
+
+_KINDS: Final[Kinds] = {**CHOICES, "group": Kind("a WebSocketGroup, or None", WebSocketGroup, type(None))}
 
 
 def upgrade(
@@ -44,11 +48,15 @@ def upgrade(
         The connection; ``None`` if the request was refused, which is answered already, or the client has gone.
 
     Raises:
-        LocalProtocolError: The request is answered already, or its body has not been read, or a field is not valid.
+        LocalProtocolError: The request is answered already, or its body has not been read, or a field is not valid or
+            the handshake's own.
         ValueError: A name or an origin is none.
+        TypeError: An argument is of a wrong type.
 
     Source: ``evws_new_session``; RFC 6455 §4.2.
     """
+    check_options(_KINDS, locals())
+    extra = check_fields(headers)
     names, allowed = check_names(subprotocols), None if origins is None else Origins(origins)
     if request.gone and request.aborted:
         return None
@@ -60,7 +68,7 @@ def upgrade(
     if isinstance(verdict, Refusal):
         request.send_error(verdict.status, verdict.message, verdict.fields)
         return None
-    bev = request.take_over(101, [*verdict.fields, *as_pairs(headers)])
+    bev = request.take_over(101, [*verdict.fields, *extra])
     ws = WebSocket(bev, client=False, on_message=on_message, options=options, agreement=verdict.agreement)
     ws.request = request
     ws.on_close = on_close

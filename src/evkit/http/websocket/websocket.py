@@ -14,12 +14,12 @@ from evkit.errors import TransportTimeout
 from evkit.http.websocket.codes import INTERNAL_ERROR
 from evkit.http.websocket.deflate import Agreed, Deflate, Deflater, MessageInflater
 from evkit.http.websocket.errors import WebSocketError
-from evkit.http.websocket.frames import BINARY, TEXT
+from evkit.http.websocket.frames import BINARY, CONTROL, TEXT
 from evkit.http.websocket.handshake import Agreement
 from evkit.http.websocket.life import WebSocketLife
 from evkit.http.websocket.options import DEFAULT_OPTIONS, WebSocketOptions
 from evkit.http.websocket.reader import FrameReader
-from evkit.http.websocket.writer import Encoded, FrameWriter, MessageData, as_payload
+from evkit.http.websocket.writer import Encoded, FrameWriter, MessageData
 
 if TYPE_CHECKING:
     from evkit.http.server.request import Request
@@ -145,20 +145,13 @@ class WebSocket(WebSocketLife):
 
         Source: ``evws_send_text``, ``evws_send_binary``.
         """
-        if type(data) is bytes:
-            kind, payload = BINARY, data
-        elif isinstance(data, str):
-            kind, payload = TEXT, data.encode()
-        else:
-            kind, payload = BINARY, as_payload(data)
         output, high = self.bev.output, self.options.high_water
-        if output.length >= high and not self._has_room():
+        if not self.open or (output.length >= high and not self._has_room()):
             return False
-        if self.open:
-            self._writer.message(output, kind, payload)
-            if output.length < high:
-                return True
-            self._wait_for_room()
+        self._writer.message(output, data)
+        if output.length < high:
+            return True
+        self._wait_for_room()
         return False
 
     def send_start(self, *, text: bool) -> None:
@@ -226,8 +219,8 @@ class WebSocket(WebSocketLife):
         """Give up a peer that does not keep up, and whom nobody waits for."""
         most = self.options.max_buffered
         waiting = self.bev.output.length
-        if most is None or waiting < most or not self.open:
-            return self.open
+        if most is None or waiting < most:
+            return True
         self._lose(TransportTimeout(f"the peer has not taken {waiting} bytes that were sent", during="write"))
         return False
 
@@ -284,6 +277,8 @@ class WebSocket(WebSocketLife):
 
     def _on_read(self, bev: BufferEvent) -> None:
         """Deliver what has come, up to a bound: a peer that sends much must not keep the others waiting."""
+        base = bev.base
+        self._heard = base.pass_time or base.now()
         source, left = bev.input, TURN
         try:
             while not (self.paused or self.closed):
@@ -292,9 +287,10 @@ class WebSocket(WebSocketLife):
                     self._caught_up()
                     return
                 kind, data = event
-                if kind == TEXT or kind == BINARY:  # noqa: SIM109 - quicker than a tuple
-                    if self.open and self.on_message is not None:
-                        self.on_message(self, data)
+                if 0 < kind < CONTROL:
+                    on_message = self.on_message
+                    if on_message is not None and self.open:
+                        on_message(self, data)
                 elif kind:
                     self._on_control(kind, cast(bytes, data))
                 if not (source.length or self._gave_way or self._ending):

@@ -50,12 +50,20 @@ class FrameWriter:
         self._next = CONTINUATION  # the first byte of its next frame, but for FIN
         self._compresses = False  # it is compressed
 
-    def message(self, output: Buffer, kind: int, payload: bytes) -> None:
-        """Append a whole message.
+    def message(self, output: Buffer, data: MessageData) -> None:
+        """Append a whole message: a text if it is ``str``, bytes otherwise.
 
         Raises:
             LocalProtocolError: Another goes out in fragments, and has not ended.
+            TypeError: It is neither text nor bytes.
+            ValueError: A text that UTF-8 has no bytes for.
         """
+        if type(data) is bytes:
+            kind, payload = BINARY, data
+        elif isinstance(data, str):
+            kind, payload = TEXT, data.encode()
+        else:
+            kind, payload = BINARY, as_payload(data)
         if self._plain and len(payload) <= _JOIN_UP_TO:
             output.add((_BINARY_HEADS if kind == BINARY else _TEXT_HEADS)[len(payload)] + payload)
             return
