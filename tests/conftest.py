@@ -8,6 +8,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from dns_peers import (  # noqa: F401 - fixtures; made once, since they are named once
+    make_bind,
+    make_dnsmasq,
+    make_knot,
+    make_nsd,
+    make_polardns,
+    make_unbound,
+    name_server,
+)
 from evkit.core.base import EventBase
 from evkit.core.config import EventConfig, supported_methods
 from evkit.core.flags import BASE_IGNORE_ENV

@@ -57,6 +57,7 @@ from evkit.http import (
     Response,
     Retries,
     RetryBudget,
+    ReverseProxy,
     Server,
     Timeouts,
 )
@@ -295,6 +296,13 @@ def test_options_of_tls() -> None:
     del told["context"]
     expected = {option: as_told(default) for option, default in keywords(TLSBufferEvent.__init__).items()}
     assert told == expected | {"handshake_timeout": f"{DEFAULT_HANDSHAKE_TIMEOUT:g} s"}
+
+
+def test_options_of_reverse_proxies() -> None:
+    told, made = options("http.md", "Pass requests on"), keywords(ReverseProxy.__init__)
+    assert told.keys() == made.keys()
+    assert told["keep_host"][0] == as_told(made["keep_host"])
+    assert told["forwarded"][0] == f"`{made['forwarded']}`"
 
 
 def test_options_of_pipe_and_connect_host() -> None:

@@ -14,6 +14,12 @@ from evkit.errors import (
     ConnectionLost,
     During,
     EvkitError,
+    NameNotFound,
+    NoData,
+    ResolveCancelled,
+    ResolveError,
+    ResolveTimeout,
+    ServerFailure,
     TLSError,
     TransportError,
     TransportTimeout,
@@ -53,7 +59,7 @@ def test_reading_of_the_picture() -> None:
 
 
 def test_everything_in_the_module_is_in_the_tree() -> None:
-    public = {name for name, thing in vars(errors).items() if inspect.isclass(thing)}
+    public = {name for name, thing in vars(errors).items() if inspect.isclass(thing) and name != "Any"}
     assert public == set(real(EvkitError))
 
 
@@ -64,6 +70,7 @@ def test_words_of_the_picture_tell_of_builtin_parents() -> None:
         "TransportError": "OSError",
         "ConnectionLost": "ConnectionError",
         "TransportTimeout": "TimeoutError",
+        "ResolveTimeout": "TimeoutError",
     }
     for name, builtin in told.items():
         assert builtin in {base.__name__ for base in getattr(errors, name).__bases__}
@@ -156,3 +163,41 @@ def test_connecting_is_what_a_connect_error_is_about() -> None:
 )
 def test_plain_except_clauses_work(builtin: type[OSError], which: set[type[TransportError]]) -> None:
     assert {kind for kind in KINDS if isinstance(kind("gone", during="read"), builtin)} == which
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "reason"),
+    [
+        (NameNotFound, 3, "no such name"),
+        (NoData, 70, "no record of this type"),
+        (ServerFailure, 66, "could not be resolved"),
+        (ResolveTimeout, 67, "no answer in time"),
+        (ResolveCancelled, 68, "the resolver was closed"),
+    ],
+)
+class TestResolveErrors:
+    def test_tell_what_was_asked_and_what_came(
+        self, kind: type[ResolveError], code: int, reason: str
+    ) -> None:
+        error = kind("example.org", "MX")
+        assert (error.name, error.type, error.code, error.reason) == ("example.org", "MX", code, reason)
+        assert (error.attempts, error.answer) == ((), None)
+        assert str(error) == f"example.org MX: {reason}"
+
+    def test_tell_what_was_tried(self, kind: type[ResolveError], code: int, reason: str) -> None:
+        error = kind("a", "A", "it went wrong", code=2, attempts=("first: refused", "second: timed out"))
+        assert str(error) == "a A: it went wrong (first: refused; second: timed out)"
+        assert error.code == 2
+
+    @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+    def test_survive_pickling(self, kind: type[ResolveError], code: int, reason: str, protocol: int) -> None:
+        error = kind("a", "A", "why", code=5, attempts=("one",), answer="none")
+        again = pickle.loads(pickle.dumps(error, protocol))
+        assert type(again) is kind
+        assert (again.name, again.type, again.reason) == ("a", "A", "why")
+        assert (again.code, again.attempts, again.answer) == (5, ("one",), "none")
+
+    def test_a_time_out_has_no_number_of_the_system(
+        self, kind: type[ResolveError], code: int, reason: str
+    ) -> None:
+        assert getattr(kind("a", "A"), "errno", None) is None

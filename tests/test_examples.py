@@ -66,6 +66,7 @@ def test_every_example_is_run_here() -> None:
         "websocket_chat.py",
         "crawler.py",  # by test_examples_client.py, as the next
         "reverse_proxy.py",
+        "name_server.py",  # by test_examples_dns.py
     }
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
     for name in tested:

@@ -15,9 +15,15 @@ from evkit.errors import EvkitError as EvkitError
 from evkit.errors import FrozenBufferError as FrozenBufferError
 from evkit.errors import LocalProtocolError as LocalProtocolError
 from evkit.errors import LoopError as LoopError
+from evkit.errors import NameNotFound as NameNotFound
 from evkit.errors import NoBackendError as NoBackendError
+from evkit.errors import NoData as NoData
 from evkit.errors import ProtocolError as ProtocolError
 from evkit.errors import RemoteProtocolError as RemoteProtocolError
+from evkit.errors import ResolveCancelled as ResolveCancelled
+from evkit.errors import ResolveError as ResolveError
+from evkit.errors import ResolveTimeout as ResolveTimeout
+from evkit.errors import ServerFailure as ServerFailure
 from evkit.errors import TLSError as TLSError
 from evkit.errors import TransportError as TransportError
 from evkit.errors import TransportTimeout as TransportTimeout

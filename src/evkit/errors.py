@@ -9,15 +9,21 @@
     │   ├── ConnectionLost        it ended before the work was done (also a ConnectionError)
     │   ├── TransportTimeout      nothing moved for too long (also a TimeoutError)
     │   └── TLSError
-    └── ProtocolError             never raised itself
-        ├── LocalProtocolError    you broke the protocol's rules
-        └── RemoteProtocolError   the peer did
+    ├── ProtocolError             never raised itself
+    │   ├── LocalProtocolError    you broke the protocol's rules
+    │   └── RemoteProtocolError   the peer did
+    └── ResolveError              .code, .name, .attempts: a name could not be resolved
+        ├── NameNotFound          there is no such name
+        ├── NoData                the name is there, and has nothing of the type asked for
+        ├── ServerFailure         no server gave an answer that could be used
+        ├── ResolveTimeout        none answered in time (also a TimeoutError)
+        └── ResolveCancelled      the resolver was closed meanwhile
 
 Misuse of a function is a plain ``ValueError`` or ``TypeError``. This module knows nothing of the rest of evkit.
 """
 
 import functools
-from typing import Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 During = Literal["connect", "read", "write"]
 """What a connection was doing when it failed; a TLS handshake is a part of connecting."""
@@ -109,3 +115,80 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The peer sent something that the protocol forbids."""
+
+
+class ResolveError(EvkitError):
+    """A name could not be resolved.
+
+    Its text is good for a log line: ``example.org AAAA: no such name (192.0.2.1:53 over udp: NXDOMAIN after 12 ms)``.
+
+    Attributes:
+        name: What was asked for.
+        type: Of which record type, as ``"AAAA"``.
+        reason: What went wrong, in words.
+        code: The same as a number, evdns' ``DNS_ERR_…``: up to 23 it is the server's response code (RFC 6895 §2.3).
+        attempts: What was tried, in order: `evkit.dns.Attempt`.
+        answer: What the server said that there is no such thing, an `evkit.dns.Answer` without records; else ``None``.
+
+    Source: ``evdns_err_to_string``; the codes of libevent's ``event2/dns.h``.
+    """
+
+    default_code: ClassVar[int] = 66
+    default_reason: ClassVar[str] = "could not be resolved"
+
+    def __init__(
+        self,
+        name: str,
+        type: str,  # noqa: A002 - the field's term
+        reason: str | None = None,
+        *,
+        code: int | None = None,
+        attempts: tuple[Any, ...] = (),
+        answer: Any = None,
+    ) -> None:
+        super().__init__(name)  # not more, which an OSError would take for its errno
+        self.name = name
+        self.type = type
+        self.reason = self.default_reason if reason is None else reason
+        self.code = self.default_code if code is None else code
+        self.attempts = attempts
+        self.answer = answer
+
+    def __str__(self) -> str:
+        trail = "; ".join(str(attempt) for attempt in self.attempts)
+        return f"{self.name} {self.type}: {self.reason}" + (f" ({trail})" if trail else "")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.type, self.reason), self.__dict__
+
+
+class NameNotFound(ResolveError):  # noqa: N818 - the field's term, as are those below
+    """There is no such name (NXDOMAIN)."""
+
+    default_code = 3
+    default_reason = "no such name"
+
+
+class NoData(ResolveError):  # noqa: N818 - as above
+    """The name exists, and has no record of the type asked for."""
+
+    default_code = 70
+    default_reason = "no record of this type"
+
+
+class ServerFailure(ResolveError):  # noqa: N818 - as above
+    """Servers were asked, or could not be, and none gave an answer that could be used."""
+
+
+class ResolveTimeout(ResolveError, TimeoutError):  # noqa: N818 - as above
+    """No server answered in time."""
+
+    default_code = 67
+    default_reason = "no answer in time"
+
+
+class ResolveCancelled(ResolveError):  # noqa: N818 - as above
+    """The resolver was closed before the answer came."""
+
+    default_code = 68
+    default_reason = "the resolver was closed"

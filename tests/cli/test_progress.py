@@ -151,6 +151,29 @@ def test_the_line_covers_what_stood_there(fakes: FakeBase, screen: tuple[int, in
     assert (before, after) == ("\r976.6 KiB, 3.8 MiB/s", "\r1.0 MiB, 2.0 MiB/s  ")
 
 
+def test_the_line_makes_way_for_something_else(fakes: FakeBase, screen: tuple[int, int]) -> None:
+    writer, reader = screen
+    with ProgressLine(fakes.base, Progress(None, fakes.base.now()), writer) as line:
+        line.hide()
+        line.unhide()
+        assert drawn(reader) == ""  # it was not there yet
+        fakes.run(0.25)
+        assert drawn(reader) == "\r0 B, 0 B/s"
+        line.hide()
+        assert drawn(reader) == f"\r{' ' * 10}\r"
+        line.hide()
+        assert drawn(reader) == ""
+        line.unhide()
+        assert drawn(reader) == "\r0 B, 0 B/s"
+        line.unhide()
+        assert drawn(reader) == ""
+        line.hide()
+        fakes.run(0.25)  # it comes back by itself, too
+        assert drawn(reader) == f"\r{' ' * 10}\r\r0 B, 0 B/s"
+        line.hide()
+    assert drawn(reader) == f"\r{' ' * 10}\r"  # and says nothing in the end
+
+
 def test_what_is_soon_done_draws_nothing(fakes: FakeBase, screen: tuple[int, int]) -> None:
     writer, reader = screen
     with ProgressLine(fakes.base, Progress(None, fakes.base.now()), writer):

@@ -24,6 +24,7 @@ __all__ = ["main"]
 _COMMANDS: Final = {
     "serve": "serve a folder, or a callable of a Python module, over HTTP",
     "get": "ask for a URL, and write down what comes",
+    "resolve": "look names up in the DNS",
     "info": "show version, backends, engines and features",
 }
 _COMPLETING: Final = "_ARGCOMPLETE"
@@ -75,7 +76,7 @@ def _obey(argv: list[str]) -> int:
 def _make_parser(argv: list[str]) -> Parser:
     parser = Parser(
         prog="evkit",
-        description="libevent's design in Python: an event loop, and HTTP on top of it.",
+        description="libevent's design in Python: an event loop, HTTP and DNS on top of it.",
         epilog="evkit COMMAND --help tells the options of one.",
     )
     parser.add_argument("--version", action="version", version=f"evkit {__version__}")

@@ -6,7 +6,7 @@
 import os
 from collections import deque
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from evkit import Event, EventBase
 
@@ -53,6 +53,10 @@ class Progress:
         """Note how much is done by ``now``: call it at even intervals."""
         self._samples.append((now, self.done))
 
+    def elapsed(self, now: float) -> float:
+        """Return how many seconds it has taken by ``now``."""
+        return max(0.0, now - self._began)
+
     @property
     def rate(self) -> float:
         """Bytes a second, from the latest samples; 0 as long as there are too few."""
@@ -73,14 +77,27 @@ class Progress:
             told += f", {show_duration(max(0, self._total - self.done) / rate)} left"
         # More may come than was announced.
         part = min(1.0, self.done / self._total) if self._total else 1.0
-        bar = _bar(part, min(_WIDEST_BAR, width - _ROOM))
+        bar = draw_bar(part, min(_WIDEST_BAR, width - _ROOM))
         return f"{int(part * 100):3}% {bar}{told}"[:width]
 
     def summary(self, now: float) -> str:
         """Return what there is to tell in the end: how much it was, how long it took, and its mean rate."""
-        seconds = max(0.0, now - self._began)
+        seconds = self.elapsed(now)
         rate = f", {show_bytes(self.done / seconds)}/s" if seconds else ""
         return f"{show_bytes(self.done)} in {show_duration(seconds)}{rate}"
+
+
+class Drawable(Protocol):
+    """What `ProgressLine` draws: `Progress`, or something that tells of other things than bytes."""
+
+    def sample(self, now: float) -> None:
+        """Note how much is done by ``now``."""
+
+    def line(self, width: int) -> str:
+        """Return what there is to tell, in at most ``width`` characters."""
+
+    def summary(self, now: float) -> str:
+        """Return what there is to tell in the end."""
 
 
 class ProgressLine:
@@ -92,13 +109,14 @@ class ProgressLine:
         fd: The terminal.
     """
 
-    __slots__ = ("_base", "_fd", "_progress", "_shown", "_timer")
+    __slots__ = ("_base", "_fd", "_hidden", "_progress", "_shown", "_timer")
 
-    def __init__(self, base: EventBase, progress: Progress, fd: int = STDERR) -> None:
+    def __init__(self, base: EventBase, progress: Drawable, fd: int = STDERR) -> None:
         self._base = base
         self._progress = progress
         self._fd = fd
         self._shown = 0  # characters on the line
+        self._hidden = False
         self._timer = base.timer(self._on_timer, persist=True)
 
     def __repr__(self) -> str:
@@ -121,6 +139,18 @@ class ProgressLine:
             self._draw(self._progress.summary(self._base.now()))
         self._write("\n")
 
+    def hide(self) -> None:
+        """Take the line away, so that something else can be written to the terminal."""
+        if self._shown:
+            self._write(f"\r{'':{self._shown}}\r")
+            self._shown = 0
+            self._hidden = True
+
+    def unhide(self) -> None:
+        """Draw it again, if `hide` took it away."""
+        if self._hidden:
+            self._draw(self._progress.line(_columns(self._fd) - 1))
+
     def _on_timer(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         self._progress.sample(self._base.now())
         self._draw(self._progress.line(_columns(self._fd) - 1))
@@ -129,6 +159,7 @@ class ProgressLine:
         """Put ``text`` in place of what is there, with spaces over the rest of that: any terminal understands it."""
         self._write(f"\r{text:{self._shown}}")
         self._shown = max(1, len(text))
+        self._hidden = False
 
     def _write(self, text: str) -> None:
         try:
@@ -145,7 +176,7 @@ def _columns(fd: int) -> int:
         return _COLUMNS
 
 
-def _bar(part: float, width: int) -> str:
+def draw_bar(part: float, width: int) -> str:
     """Return a bar of ``width`` characters inside, and a space; nothing where there is no room for one."""
     if width < _NARROWEST_BAR:
         return ""

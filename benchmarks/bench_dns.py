@@ -1,0 +1,165 @@
+"""Measure resolvers side by side: evkit, aiodns, pycares, dnspython, and libevent's evdns in C.
+
+The entry: it reads the command line, runs the plan and writes the tables and the JSON file. Linux only: it
+reads /proc and pins processors. See benchmarks/README.md for what is measured and how to read it.
+"""
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from common.machine import describe, find_cores, pin_self
+from common.programs import PeerMissing
+from corebench.cases import Case
+from corebench.report import document, format_case
+from corebench.runner import Plan, Row, measure_all
+from dnsbench.cases import LOOKUPS, MILLION, RUNS, make_cases
+from dnsbench.peers import VERSIONS, command, peers_of, server_version, serving
+
+_HERE: Final = Path(__file__).parent
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text}")
+    return value
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="bench_dns.py", description=str(__doc__).split("\n", 1)[0])
+    parser.add_argument("--rounds", type=_positive, default=5, help="runs of each program (default 5)")
+    names = list(VERSIONS)
+    parser.add_argument("--only", nargs="+", choices=names, metavar="PEER", help=f"of {', '.join(names)}")
+    cases = [case.name for case in make_cases()]
+    parser.add_argument(
+        "--case", nargs="+", choices=cases, default=cases, metavar="CASE", help=f"of {', '.join(cases)}"
+    )
+    parser.add_argument(
+        "--lookups", type=_positive, default=LOOKUPS, help=f"look-ups of a run (default {LOOKUPS})"
+    )
+    parser.add_argument(
+        "--names", type=_positive, default=MILLION, help=f"names of the file (default {MILLION})"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="all figures (default: a new file in results/)"
+    )
+    return parser
+
+
+def choose_peers(case: Case, only: Sequence[str] | None) -> list[str]:
+    """Take the peers that were asked for; the case's baseline is always among them, for the ratios."""
+    return [peer for peer in peers_of(case) if not only or peer in only or peer == case.baseline]
+
+
+def find_versions(peers: Sequence[str], build: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """See who is here.
+
+    Returns:
+        Name → version of those that can run, and name → what to do of those that cannot.
+    """
+    versions: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    for peer in peers:
+        try:
+            versions[peer] = VERSIONS[peer](build)
+            print(f"{peer}: {versions[peer]}", flush=True)
+        except PeerMissing as exc:
+            missing[peer] = str(exc)
+            print(f"{peer}: left out: {exc}", flush=True)
+    return versions, missing
+
+
+def commands(
+    cases: Sequence[Case], only: Sequence[str] | None, here: Mapping[str, str], port: int, build: Path
+) -> list[tuple[Case, dict[str, list[str]]]]:
+    """Put together who does what.
+
+    Args:
+        cases: What is measured.
+        only: The peers that were asked for; ``None``: all.
+        here: Those that can run.
+        port: That of the name server.
+        build: Where C programs are built.
+    """
+    return [
+        (case, {peer: command(case, peer, port, build) for peer in choose_peers(case, only) if peer in here})
+        for case in cases
+    ]
+
+
+def _collect(plan: Plan) -> list[Row]:
+    """Measure; an interrupt ends it early, and what was measured until then still counts."""
+    rows: list[Row] = []
+    try:
+        rows.extend(measure_all(plan))
+    except KeyboardInterrupt:
+        print("interrupted: the tables are not complete", file=sys.stderr)
+    return rows
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    print(f"\nall figures: {path}")
+
+
+def _run(args: argparse.Namespace, build: Path) -> int:
+    cores = find_cores()
+    pin_self(cores)
+    if cores.warning:
+        print(f"note: {cores.warning}")
+    cases = [case for case in make_cases(args.lookups, args.names) if case.name in args.case]
+    server = server_version()
+    wanted = [peer for peer in VERSIONS if any(peer in choose_peers(case, args.only) for case in cases)]
+    versions, missing = find_versions(wanted, build)
+    about = {
+        "command": sys.argv,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": describe(cores),
+        "rounds": args.rounds,
+        "server": server,
+        "versions": versions,
+        "missing": missing,
+    }
+    with serving(build, args.lookups * RUNS, cores.client) as port:
+        plan = Plan(commands(cases, args.only, versions, port, build), (), args.rounds, build, cores)
+        rows = _collect(plan)
+    for case in cases:
+        print("\n" + format_case(case, rows))
+    path = args.json or _HERE / "results" / time.strftime("dns-%Y%m%d-%H%M%S.json")
+    _write_json(path, document(about, cases, rows))
+    return int(any(row.error for row in rows))
+
+
+def main() -> int:
+    """Run the benchmark.
+
+    Returns:
+        The exit status: 0, or 1 when a measurement failed or a needed program is missing. Goals that are missed are
+        told, but do not change it: a busy machine is no failure.
+    """
+    args = make_parser().parse_args()
+    if shutil.which("taskset") is None:
+        print("taskset not found; apt-get install util-linux", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no program outlives this
+    build = _HERE / "build"
+    build.mkdir(parents=True, exist_ok=True)
+    try:
+        return _run(args, build)
+    except PeerMissing as exc:
+        print(f"the name server that all ask is missing: {exc}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
