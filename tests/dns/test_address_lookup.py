@@ -268,6 +268,17 @@ class TestTheSearchList:
             found = world.done(future)
             assert (found.addresses, found.canonical_name) == ((("192.0.2.1", 80),), "www.two.test")
 
+    def test_takes_nothing_from_the_names_before(self) -> None:
+        with World(options=replace(OPTIONS, strict_error=True)) as world:
+            world.resolver.search_add("one.test")
+            world.resolver.search_add("two.test")
+            future = world.resolver.getaddrinfo("www", 80)
+            for query in both(world).values():
+                query.answer(rcode="NXDOMAIN")
+            for query in both(world).values():
+                query.answer(V4 if query.type == "A" else V6)
+            assert set(world.done(future)) == BOTH
+
     def test_ends_when_nobody_answers(self) -> None:
         with World(options=replace(OPTIONS, attempts=1)) as world:
             world.resolver.search_add("one.test")

@@ -307,6 +307,29 @@ class TestTime:
             assert isinstance(error, TimeoutError)
             assert [attempt.outcome for attempt in error.attempts] == ["timed out"]
 
+    def test_tells_that_all_that_came_was_no_answer(self) -> None:
+        with World(options=replace(OPTIONS, total_timeout=1.0)) as world:
+            world.server.close_tcp()
+            future = world.resolver.resolve("www.test")
+            query = world.server.query()
+            query.send(query.data)
+            world.pass_time(1.0)
+            error = world.failure(future)
+            assert type(error) is ServerFailure
+            assert "all that came was no answer" in str(error)
+
+    def test_is_too_short_to_tell_anything_of_a_server(self) -> None:
+        with World(options=replace(OPTIONS, use_vc=True, max_timeouts=1)) as world:
+            world.resolver.resolve("www.test", timeout=0.05).add_done_callback(
+                lambda future: future.exception()
+            )
+            connection = world.server.accept()
+            connection.query()
+            world.pass_time(0.05)
+            assert len(world.resolver) == 0
+            assert not connection.at_end()
+            assert [server.up for server in world.resolver.nameservers] == [True]
+
     def test_may_be_another_for_one_look_up(self) -> None:
         with World() as world:
             short = world.resolver.resolve("www.test", timeout=0.5)

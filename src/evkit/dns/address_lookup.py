@@ -156,6 +156,7 @@ class AddressLookup(Generic[T]):
         "_pending",
         "_shape",
         "_skew",
+        "_spoilt",
         "_wanted",
         "future",
     )
@@ -178,6 +179,7 @@ class AddressLookup(Generic[T]):
         self._pending: dict[int, Future[Answer]] = {}
         self._answers: list[Answer] = []
         self._failure: ResolveError | None = None
+        self._spoilt: ResolveError | None = None  # of the name under way
         self._skew: Event | None = None
         self.future: Future[T] = Future(base, self._on_cancel)
 
@@ -219,6 +221,7 @@ class AddressLookup(Generic[T]):
             return
         name = self._candidates.pop()
         self._answers.clear()
+        self._spoilt = None
         types = self._wanted.types
         self._ask_for(name, types[:1] if self._in_turn() else types)
 
@@ -242,9 +245,10 @@ class AddressLookup(Generic[T]):
         try:
             self._answers.append(done.result())
         except ResolveError as error:
+            self._spoilt = worse(self._spoilt, error)
             self._failure = worse(self._failure, error)
         others = self._wanted.types[1:] if self._in_turn() and rdtype == self._wanted.types[0] else ()
-        if others and not isinstance(self._failure, ResolveTimeout | ResolveCancelled):
+        if others and not isinstance(self._spoilt, ResolveTimeout | ResolveCancelled):
             self._ask_for(name, others)
         elif not self._pending:
             self._conclude()
@@ -262,11 +266,11 @@ class AddressLookup(Generic[T]):
     def _conclude(self) -> None:
         """Take what there is for this name, or go on with the next."""
         self._drop_pending()
-        failure = self._failure
-        strict = self._configuration.options.strict_error and not isinstance(failure, NoData | None)
+        spoilt = self._spoilt
+        strict = self._configuration.options.strict_error and not isinstance(spoilt, NoData | None)
         if self._answers and not strict:
             self.future.set_result(self._shape(self._found()))
-        elif isinstance(failure, ResolveTimeout | ResolveCancelled):
+        elif isinstance(spoilt, ResolveTimeout | ResolveCancelled):
             self._fail()  # the next name would have the same servers to wait for
         else:
             self._ask_next()

@@ -170,6 +170,8 @@ class Asker:
         Source: ``evdns_base_clear_nameservers_and_suspend``.
         """
         self.suspended = True
+        for inquiry in [inquiry for inquiry in self._in_flight if not inquiry.waiters]:
+            self._withdraw(inquiry)  # it is to see whether a server is up
         for inquiry in reversed(list(self._asked.values())):
             if inquiry.launched:
                 self._stop(inquiry)

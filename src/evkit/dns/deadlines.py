@@ -24,11 +24,12 @@ class Deadlines(Generic[Key]):
     The time must never go back: a queue is in order only because each deadline in it is later than the one before.
     """
 
-    __slots__ = ("_queues",)
+    __slots__ = ("_prune_at", "_queues")
 
     def __init__(self) -> None:
         # An ordinary dict would walk over the holes at its front, again for each question about the first one.
         self._queues: dict[float, OrderedDict[Key, float]] = {}
+        self._prune_at = _MANY_QUEUES
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
@@ -93,7 +94,8 @@ class Deadlines(Generic[Key]):
 
     def _queue(self, duration: float) -> OrderedDict[Key, float]:
         """Make the queue for a new duration."""
-        if len(self._queues) >= _MANY_QUEUES:
+        if len(self._queues) >= self._prune_at:
             self._queues = {known: queue for known, queue in self._queues.items() if queue}
+            self._prune_at = max(_MANY_QUEUES, 2 * len(self._queues))  # so that all of it stays O(n)
         queue = self._queues[duration] = OrderedDict()
         return queue

@@ -180,9 +180,9 @@ class Inquiry(Pursuit):
     def on_late(self) -> None:
         """See `Pursuit.on_late`."""
         attempt = self._current
-        if attempt is None:
-            return
         now = self._asker.base.now()
+        if attempt is None or now - attempt.began < self._asker.options.min_timeout:
+            return
         if attempt.upstream.known.timed_out(attempt.began, now):
             tell_down(attempt.upstream)
         if attempt.transport != "udp":

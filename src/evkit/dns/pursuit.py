@@ -112,6 +112,10 @@ class Pursuit:
         """Ask, one of these servers after the other."""
         self.launched = True
         self._upstreams = upstreams
+        self._asked = []  # it may have been launched before
+        self._soft = self._failure = None
+        self._repeats = 0
+        self._timed_out = self.bad = False
         self._ask_next()
 
     def probe(self, upstream: "Upstream") -> None:
@@ -132,10 +136,6 @@ class Pursuit:
         for attempt in self._tries:
             attempt.withdraw()
         self._tries.clear()
-        self._asked = []
-        self._soft = self._failure = None
-        self._repeats = 0
-        self._timed_out = self.bad = False
 
     @property
     def trail(self) -> tuple[Attempt, ...]:

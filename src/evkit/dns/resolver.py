@@ -45,7 +45,8 @@ class Resolver(Administration):
 
     Each look-up returns a future. It fails with a `ResolveError`: `NameNotFound`, `NoData`, `ServerFailure`,
     `ResolveTimeout`, or `ResolveCancelled`. To cancel it stops that look-up alone. The loop goes on as long as a
-    look-up is under way; otherwise the resolver does not keep it.
+    look-up is under way; otherwise the resolver does not keep
+    it, but for `tcp_idle_timeout` seconds after a connection was used. A child process makes a resolver of its own.
 
     Args:
         base: The event base.
