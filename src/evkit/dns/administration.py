@@ -264,7 +264,7 @@ class Administration:
         Raises:
             LoopError: The resolver or its base is closed.
         """
-        if self._files.refresh(self.base.now()):
+        if self._files.refresh(self.base.pass_time or self.base.now()):
             self._apply()
         if self.closed or self.base.closed:
             self._check_open()

@@ -42,8 +42,8 @@ class Alarm(Generic[Key]):
 
     def add(self, key: Key, seconds: float) -> None:
         """Let ``key``, which does not wait, wait so long from now."""
-        now = self._base.now()
-        deadline = self._deadlines.add(key, seconds, now)
+        base = self._base
+        deadline = self._deadlines.add(key, seconds, base.pass_time or base.now())
         self._waiting += 1
         if deadline < self._set_for:
             self._set_for = deadline

@@ -195,7 +195,10 @@ class Asker:
     def finish(self, inquiry: Pursuit, finding: Finding) -> None:
         """End a question, and tell who waits."""
         waiters = inquiry.waiters
-        self._withdraw(inquiry)
+        inquiry.over = True
+        if self._asked.get(inquiry.key) is inquiry:
+            del self._asked[inquiry.key]
+        self._stop(inquiry)
         if inquiry.sent and waiters:  # else it was to see whether a server is up
             self._remember(inquiry.key, finding)
         for waiter in waiters:
@@ -206,7 +209,7 @@ class Asker:
     def _launch(self, inquiry: Pursuit) -> None:
         self._in_flight.add(inquiry)
         inquiry.launch(self.upstreams)
-        down = self.choice.probe(self._known, self.base.now())
+        down = self.choice.probe(self._known, self.base.pass_time or self.base.now())
         if down is not None:
             self._probe(inquiry.key, self.upstreams[down])
 

@@ -111,7 +111,7 @@ def assess(data: bytes, attempt: "Try", *, ignore_tc: bool = False) -> Assessmen
     except MessageError as error:
         return Assessment(Step.DROP, str(error))
     code = message.rcode
-    if code in (0, _NXDOMAIN):
+    if code == 0 or code == _NXDOMAIN:
         return _interpreted(message, attempt)
     if code in EDNS_TROUBLE and not attempt.plain:
         step = Step.WITHOUT_EDNS

@@ -38,7 +38,7 @@ class Inquiry(Pursuit):
         """See `Pursuit.on_message`."""
         asker = self._asker
         asker.tally.received += 1
-        now = asker.base.now()
+        now = asker.base.pass_time or asker.base.now()
         judged = assess(data, attempt, ignore_tc=self.key[3])
         step = judged.step
         if step is Step.DROP:
@@ -50,7 +50,7 @@ class Inquiry(Pursuit):
         else:
             if attempt.upstream.known.replied(attempt.began, now):
                 log(LOG_MSG, f"name server {attempt.upstream.text} is up again")
-            self._note_of(attempt, judged.why, now)
+            self._note(attempt.upstream.text, attempt.transport, judged.why, now - attempt.began)
             if step is Step.DONE:
                 self._on_answer(attempt, judged, now)
             elif self._ended(attempt):
@@ -87,6 +87,7 @@ class Inquiry(Pursuit):
 
     def _without_edns(self, attempt: Try, now: float) -> None:
         attempt.upstream.known.give_up(EDNS_OPTIONS if attempt.cookie else EDNS, now)
+        attempt.upstream.reword()
         self._send_again(attempt.upstream, by_stream=attempt.transport != "udp")
 
     def _on_bad(self, attempt: Try, kind: str, why: str) -> None:
@@ -122,6 +123,7 @@ class Inquiry(Pursuit):
             upstream.folded += 1
             if upstream.folded >= MAX_FOLDED:
                 upstream.known.give_up(MIXED_CASE, now)
+                upstream.reword()
                 upstream.folded = 0
 
     def _cookie_fits(self, attempt: Try, judged: Assessment, now: float) -> bool:
@@ -136,6 +138,7 @@ class Inquiry(Pursuit):
             now,
             reliable=attempt.transport != "udp",
         )
+        attempt.upstream.reword()
         return verdict in (CookieVerdict.OK, CookieVerdict.BADCOOKIE)
 
     def _on_soft(self, attempt: Try, code: int) -> None:

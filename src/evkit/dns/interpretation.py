@@ -119,7 +119,9 @@ def _judged(message: Message, name: bytes, rdtype: int, rdclass: int, max_chain:
     answers = message.answers
     chain: list[Record] = []
     target = name
-    found = _owned(answers, name, rdtype, rdclass)
+    found = [raw for raw in answers if raw[1] == rdtype and raw[0] == name and raw[2] == rdclass]
+    if not found and rdtype == ANY:
+        found = [raw for raw in answers if raw[0] == name and raw[2] == rdclass]
     if not found:
         target = _follow(message, name, rdclass, max_chain, chain)
         if chain:
@@ -129,7 +131,7 @@ def _judged(message: Message, name: bytes, rdtype: int, rdclass: int, max_chain:
     if message.rcode == NXDOMAIN:
         return Verdict(Kind.BAD, NXDOMAIN, target, why="NXDOMAIN, and yet an answer")
     records = _records(message, found, target)
-    ttl = _least_ttl((*chain, *records) if chain else records)
+    ttl = records[0].ttl if len(records) == 1 and not chain else _least_ttl((*chain, *records))
     ignored = len(answers) - len(found) - len(chain)
     return Verdict(
         Kind.ANSWER, NOERROR, target, ttl=ttl, records=records, aliases=tuple(chain), ignored=ignored
@@ -145,12 +147,15 @@ def _owned(answers: list[Raw], name: bytes, rdtype: int, rdclass: int) -> list[R
 def _records(message: Message, found: list[Raw], owner: bytes) -> tuple[Record, ...]:
     """Read what was found, each record once: RFC 2181 §5."""
     name = to_text(owner)
+    if len(found) == 1:
+        raw = found[0]
+        return (Record(name, type_name(raw[1]), raw[3], read(message, raw)),)
     records = [Record(name, type_name(raw[1]), raw[3], read(message, raw)) for raw in found]
-    return tuple(records) if len(records) == 1 else tuple(dict.fromkeys(records))
+    return tuple(dict.fromkeys(records))
 
 
 def _least_ttl(records: tuple[Record, ...]) -> int:
-    return records[0].ttl if len(records) == 1 else min([record.ttl for record in records])
+    return min([record.ttl for record in records])
 
 
 def _follow(message: Message, name: bytes, rdclass: int, max_chain: int, chain: list[Record]) -> bytes:

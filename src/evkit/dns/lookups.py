@@ -102,7 +102,7 @@ class Lookups:
 
     def cached(self, key: "Key") -> Finding | None:
         """Return what is known, as it is by now."""
-        now = self.base.now()
+        now = self.base.pass_time or self.base.now()
         entry = self.cache.get(key, now)
         if entry is None:
             return None
@@ -111,7 +111,7 @@ class Lookups:
 
     def remember(self, key: "Key", finding: Finding) -> None:
         """Keep what was found."""
-        now = self.base.now()
+        now = self.base.pass_time or self.base.now()
         if finding.answer is None:
             self.cache.put_failure(key, finding, now)
         elif finding.kind in (Kind.ANSWER, Kind.ALIAS):

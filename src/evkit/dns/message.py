@@ -384,7 +384,12 @@ def _read_records(
 def _read_opt(message: Message, udp_size: int, ttl: int, start: int, length: int, limits: Limits) -> None:
     if message.opt is not None:
         raise MessageError("expected one OPT record, got two", start)
-    data = message.data
+    options = _read_options(message.data, start, length, limits) if length else ()
+    message.opt = Opt(udp_size, ttl >> 16 & 0xFF, bool(ttl & _DNSSEC_OK), options)
+    message.rcode |= ttl >> 24 << 4
+
+
+def _read_options(data: bytes, start: int, length: int, limits: Limits) -> tuple[tuple[int, bytes], ...]:
     options: list[tuple[int, bytes]] = []
     end = start + length
     offset = start
@@ -396,5 +401,4 @@ def _read_opt(message: Message, udp_size: int, ttl: int, start: int, length: int
         options.append((code, data[offset - size : offset]))
     if offset != end:
         raise MessageError("expected options of EDNS as long as their record, got half a one", start)
-    message.opt = Opt(udp_size, ttl >> 16 & 0xFF, bool(ttl & _DNSSEC_OK), tuple(options))
-    message.rcode |= ttl >> 24 << 4
+    return tuple(options)

@@ -162,7 +162,7 @@ class Pursuit:
     def _send(self, upstream: "Upstream", *, by_stream: bool) -> bool:
         """Send it; this is the try whose time-out counts from now on. Return whether it could be sent."""
         asker = self._asker
-        now = asker.base.now()
+        now = asker.base.pass_time or asker.base.now()
         try:
             attempt = (upstream.ask_by_stream if by_stream else upstream.ask_by_datagram)(self, now)
         except (OSError, ValueError) as error:

@@ -71,6 +71,11 @@ _UNKNOWN: Final = re.compile(r"(TYPE|CLASS)(\d{1,5})", re.ASCII)
 _NOT_ASKED: Final = frozenset({OPT, 249, TSIG, IXFR, AXFR})
 """Types that are no data of a name, or whose answers are not one message: RFC 6895 §3.1, RFC 5936."""
 
+_EVERYDAY: Final[dict[str | int, int]] = {
+    name: _TYPE_NUMBERS[name] for name in ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT")
+}
+"""What is asked for most is found at once."""
+
 
 def type_number(what: str | int, *, asked: bool = True) -> int:
     """Return the number of a record type.
@@ -83,6 +88,9 @@ def type_number(what: str | int, *, asked: bool = True) -> int:
         ValueError: There is no such type, or it can't be asked for: OPT, TKEY, TSIG, IXFR, AXFR, and 0.
         TypeError: It is neither text nor number.
     """
+    everyday = _EVERYDAY.get(what)
+    if everyday is not None:
+        return everyday
     number = _number(what, "type", _TYPE_NUMBERS)
     if asked and (number in _NOT_ASKED or not number):
         raise ValueError(f"expected a record type that can be asked for, got {type_name(number)}")

@@ -29,6 +29,7 @@ PADDING: Final = 12
 _BLOCK: Final = 128
 """Bytes that the length of a query over TLS is a multiple of, so that it tells nothing of the name (RFC 8467 §4.1)."""
 _HEADER: Final = 12
+_EMPTY_OPT: Final = 11
 _OPTION_HEADER: Final = 4
 
 
@@ -59,11 +60,13 @@ class Upstream:
 
     __slots__ = (
         "_chance",
+        "_cookie",
         "_cookies",
         "_flags",
+        "_mixed_case",
         "_opt",
-        "_opt_cookie",
         "_options",
+        "_worded_until",
         "folded",
         "known",
         "ports",
@@ -84,7 +87,9 @@ class Upstream:
     ) -> None:
         self._chance = chance
         self._cookies = cookies
-        self._opt_cookie = b""
+        self._opt = b""
+        self._cookie = b""
+        self._mixed_case = False
         self.known = NameServer(address, options)
         self.text = str(address)
         self.streams_only = address.transport != "udp"
@@ -103,7 +108,7 @@ class Upstream:
         self.ports.configure(options)
         self.stream.configure(options)
         self._flags = RD | AD if options.trust_ad else RD  # RFC 6840 §5.7
-        self._opt = b""
+        self._worded_until = 0.0
 
     def ask_by_datagram(self, inquiry: "Pursuit", now: float) -> "Try":
         """Send a question by UDP.
@@ -111,15 +116,15 @@ class Upstream:
         Raises:
             OSError: There is no way to the server, or no socket is left.
         """
-        name = inquiry.name
-        if self._options.randomize_case and self.known.supports(MIXED_CASE, now):
-            name = self._chance.case(name)
+        if now >= self._worded_until:
+            self._word(now)
+        name = self._chance.case(inquiry.name) if self._mixed_case else inquiry.name
         attempt = Try(inquiry, self, "udp", name + inquiry.tail, now)
+        attempt.cookie = self._cookie
+        attempt.plain = not self._opt
         port = self.ports.pick()
         attempt.id = self._number(port.tries)
-        port.send(
-            attempt, encode_query(attempt.id, attempt.question, self._opt_for(attempt, now), self._flags)
-        )
+        port.send(attempt, encode_query(attempt.id, attempt.question, self._opt, self._flags))
         self.known.queries += 1
         return attempt
 
@@ -130,11 +135,16 @@ class Upstream:
             OSError: No socket could be made, or there is no way to the server.
             ValueError: The server's name can't be checked against a certificate.
         """
+        if now >= self._worded_until:
+            self._word(now)
         attempt = Try(inquiry, self, self.transport(by_stream=True), inquiry.name + inquiry.tail, now)
         attempt.id = self._number(self.stream.tries)
-        opt = self._opt_for(attempt, now)
-        if opt and attempt.transport == "tls":
-            opt = self._padded(opt, len(attempt.question))
+        attempt.plain = not self._opt
+        opt = self._opt
+        if attempt.transport == "tcp":
+            attempt.cookie = self._cookie
+        elif opt:
+            opt = self._padded(len(attempt.question))
         self.stream.send(attempt, encode_query(attempt.id, attempt.question, opt, self._flags))
         self.known.queries += 1
         return attempt
@@ -160,20 +170,23 @@ class Upstream:
             number = self._chance.id()
         return number
 
-    def _opt_for(self, attempt: "Try", now: float) -> bytes:
-        """Return the OPT record for a try, and note in the try what is in it."""
-        size = self._options.edns_udp_size
-        if size <= PLAIN_UDP_SIZE or not self.known.supports(EDNS, now):
-            attempt.plain = True
-            return b""
-        if self._options.cookies and attempt.transport != "tls" and self.known.supports(EDNS_OPTIONS, now):
-            attempt.cookie = self._cookies.option_for(self.known.address, now)
-        if attempt.cookie != self._opt_cookie or not self._opt:
-            self._opt_cookie = attempt.cookie
-            self._opt = encode_opt(size, encode_option(COOKIE, attempt.cookie) if attempt.cookie else b"")
-        return self._opt
+    def reword(self) -> None:
+        """Find out anew how to word questions, as something was learned of the server."""
+        self._worded_until = 0.0
 
-    def _padded(self, opt: bytes, question_size: int) -> bytes:
-        """Return the OPT record filled up; nobody can forge what comes over TLS, so it needs no cookie."""
-        size = _HEADER + question_size + len(opt) + _OPTION_HEADER
+    def _word(self, now: float) -> None:
+        """Find out how to word questions, for a second: what is known of a server may hold for a time only."""
+        options, known = self._options, self.known
+        size = options.edns_udp_size
+        edns = size > PLAIN_UDP_SIZE and known.supports(EDNS, now)
+        cookies = edns and options.cookies and known.supports(EDNS_OPTIONS, now)
+        self._mixed_case = options.randomize_case and known.supports(MIXED_CASE, now)
+        self._cookie = self._cookies.option_for(known.address, now) if cookies else b""
+        option = encode_option(COOKIE, self._cookie) if self._cookie else b""
+        self._opt = encode_opt(size, option) if edns else b""
+        self._worded_until = now + 1.0
+
+    def _padded(self, question_size: int) -> bytes:
+        """Return an OPT record that fills the query up; nobody can forge what comes over TLS: it needs no cookie."""
+        size = _HEADER + question_size + _EMPTY_OPT + _OPTION_HEADER
         return encode_opt(self._options.edns_udp_size, encode_option(PADDING, bytes(-size % _BLOCK)))
