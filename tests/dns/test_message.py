@@ -89,8 +89,8 @@ def test_a_reply() -> None:
     message = decode_reply(ONE_A, QUESTION)
     assert message.answers == [(QNAME, 1, 1, 300, AFTER_QUESTION + 12, 4)]
     assert (message.id, message.flags, message.rcode, message.opcode) == (0x1234, QR | RD | RA, 0, 0)
-    assert message.questions == [(QNAME, 1, 1)]
-    assert (message.authority, message.additional, message.opt) == ([], [], None)
+    assert message.questions == ((QNAME, 1, 1),)
+    assert (message.authority, message.additional, message.opt) == ((), (), None)
     assert message.data == ONE_A
     assert repr(message) == f"<Message reply id=4660 NOERROR records=1/1/0/0 bytes={len(ONE_A)}>"
 
@@ -112,7 +112,7 @@ def test_letters_made_large_by_chance_do_not_show() -> None:
     assert sent.endswith(b"AAAB")  # type and class may look like letters
     data = header(2) + sent + record(b"\4Mail" + pointer(16), 5) + record(owner=b"\3WWW" + pointer(16))
     message = decode_reply(data, sent)
-    assert message.questions == [(QNAME, 0x4141, 0x4142)]
+    assert message.questions == ((QNAME, 0x4141, 0x4142),)
     assert [raw[0] for raw in message.answers] == [QNAME, QNAME]
     assert read(message, message.answers[0]) == "Mail.example.org"
     assert decode(data).questions == [(b"\3wWw\7eXAmPLe\3oRG\0", 0x4141, 0x4142)]
@@ -326,7 +326,7 @@ class TestAdditionalRecordsOfReplies:
         data = reply(record(), additional=(record(owner=pointer(target)), opt()))
         if 12 <= target < len(ONE_A):
             message = decode_reply(data, QUESTION)
-            assert (len(message.answers), message.additional) == (1, [])
+            assert (len(message.answers), len(message.additional)) == (1, 0)
             assert message.opt == Opt(1232, 0, False, ())
         else:
             with pytest.raises(MessageError, match="pointer"):
@@ -351,7 +351,7 @@ class TestAdditionalRecordsOfReplies:
 
     def test_may_have_names_of_their_own(self) -> None:
         data = reply(record(), additional=(record(owner=b"\x02ns" + pointer(16)), record(owner=b"\0")))
-        assert decode_reply(data, QUESTION).additional == []
+        assert not decode_reply(data, QUESTION).additional
 
 
 @given(replies())
@@ -372,7 +372,7 @@ def test_what_dnspython_writes_is_read_the_same(made: dns.message.Message) -> No
         assert message.opt is None
     sent = encode_question(question.name.to_wire(), 1)
     again = decode_reply(data, sent)
-    assert (again.answers, again.authority, again.additional) == (message.answers, message.authority, [])
+    assert (again.answers, again.authority, again.additional) == (message.answers, message.authority, ())
     assert (again.opt, again.rcode) == (message.opt, message.rcode)
 
 

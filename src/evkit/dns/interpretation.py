@@ -5,6 +5,7 @@ the chain of aliases from there leads to, is believed (RFC 5452 §6); all other 
 servers, sockets or time.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
@@ -138,7 +139,7 @@ def _judged(message: Message, name: bytes, rdtype: int, rdclass: int, max_chain:
     )
 
 
-def _owned(answers: list[Raw], name: bytes, rdtype: int, rdclass: int) -> list[Raw]:
+def _owned(answers: Sequence[Raw], name: bytes, rdtype: int, rdclass: int) -> list[Raw]:
     if rdtype == ANY:
         return [raw for raw in answers if raw[0] == name and raw[2] == rdclass]
     return [raw for raw in answers if raw[1] == rdtype and raw[0] == name and raw[2] == rdclass]

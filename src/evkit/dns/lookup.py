@@ -51,7 +51,7 @@ class Lookup:
         "_key",
         "_links",
         "_lookups",
-        "_name",
+        "_place",
         "_trail",
         "future",
         "seconds",
@@ -61,11 +61,11 @@ class Lookup:
         self, lookups: "Lookups", candidates: list[bytes], key: "Key", fresh: bool, seconds: float
     ) -> None:
         self._lookups = lookups
-        self._candidates = iter(candidates)
-        self._name = next(self._candidates)
+        self._candidates = candidates
+        self._place = 0  # of the one that is asked for
         self._key = key
         self._inquiry: Pursuit | None = None
-        self._links: list[Answer] = []
+        self._links: tuple[Answer, ...] = ()
         self._trail: tuple[Attempt, ...] = ()
         self._failure: Finding | None = None
         self._fresh = fresh
@@ -98,12 +98,12 @@ class Lookup:
 
     def _go_on(self) -> Finding | None:
         """Ask for the next name there is; without one that is the end."""
-        name = next(self._candidates, None)
-        if name is None:
+        self._place += 1
+        if self._place == len(self._candidates):
             self._fail()
             return None
-        self._links.clear()
-        self._key = (name, *self._key[1:])
+        self._links = ()
+        self._key = (self._candidates[self._place], *self._key[1:])
         return self._ask(self._key)
 
     def _ask(self, key: "Key") -> Finding | None:
@@ -128,7 +128,7 @@ class Lookup:
         self.future.set_result(answer)
 
     def _follow(self, link: Answer, target: bytes) -> Finding | None:
-        self._links.append(link)
+        self._links += (link,)
         if sum([len(answer.aliases) for answer in self._links]) <= MAX_CHAIN:
             return self._ask((target, *self._key[1:]))
         reason = f"more than {MAX_CHAIN} aliases, or a circle of them"
@@ -154,7 +154,7 @@ class Lookup:
         if stale is not None:
             self.future.set_result(stale)
         else:
-            name, kind = to_text(self._name), type_name(self._key[1])
+            name, kind = to_text(self._candidates[0]), type_name(self._key[1])
             self.future.set_exception(finding.exception(name, kind, self._trail[:MAX_TRAIL]))
 
     def on_late(self) -> None:
@@ -164,9 +164,9 @@ class Lookup:
         if inquiry is None:
             finding = failed((), ResolveTimeout)
         elif inquiry.bad:
-            finding = failed(tuple(inquiry.trail), ServerFailure, None, "all that came was no answer")
+            finding = failed(inquiry.trail, ServerFailure, None, "all that came was no answer")
         else:
-            finding = failed(tuple(inquiry.trail), ResolveTimeout)
+            finding = failed(inquiry.trail, ResolveTimeout)
         self._trail += finding.trail
         self._failure = finding
         self._fail()
@@ -174,7 +174,7 @@ class Lookup:
     def give_up(self) -> None:
         """Hear that the resolver is closed."""
         self.seconds = 0.0
-        self.future.set_exception(ResolveCancelled(to_text(self._name), type_name(self._key[1])))
+        self.future.set_exception(ResolveCancelled(to_text(self._candidates[0]), type_name(self._key[1])))
 
     def _on_cancel(self, future: Future[Answer]) -> None:  # noqa: ARG002 - a callback
         self._lookups.ended(self)

@@ -8,6 +8,7 @@ that are there, and the steps of reading names are counted against a limit.
 Source: RFC 1035 §4, RFC 6891; RFC 9267 tells what others got wrong.
 """
 
+from collections.abc import Sequence
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - a class
 from typing import Final, NamedTuple
@@ -123,10 +124,10 @@ class Message:
         self.id = message_id
         self.flags = flags
         self.rcode = flags & 0xF
-        self.questions: list[Question] = []
-        self.answers: list[Raw] = []
-        self.authority: list[Raw] = []
-        self.additional: list[Raw] = []
+        self.questions: Sequence[Question] = ()
+        self.answers: Sequence[Raw] = ()
+        self.authority: Sequence[Raw] = ()
+        self.additional: Sequence[Raw] = ()
         self.opt: Opt | None = None
         self._names: NameReader | None = None
         self._steps = steps
@@ -202,13 +203,15 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Message:
     """
     message, counts = _begin(data, limits)
     offset = HEADER.size
+    questions = []
     try:
         for _ in range(counts[0]):
             name, offset = message.names.read(offset)
-            message.questions.append((name, *_unpack_question(data, offset)))
+            questions.append((name, *_unpack_question(data, offset)))
             offset += _QUESTION.size
     except StructError:
         raise MessageError("expected more of a question, got the end of the message", offset) from None
+    message.questions = questions
     _read_sections(message, offset, counts, {}, limits)
     return message
 
@@ -236,15 +239,15 @@ def decode_reply(data: bytes, question: bytes, limits: Limits = DEFAULT_LIMITS) 
     if not data.startswith(name, FIRST_NAME):
         data = data[:FIRST_NAME] + name + data[FIRST_NAME + len(name) :]
     message, (_, answers, authority, additional) = _begin(data, limits)
-    message.questions.append((name, *_unpack_question(question, len(name))))
+    message.questions = ((name, *_unpack_question(question, len(name))),)
     offset = FIRST_NAME + len(question)
     owners = {_FIRST_NAME_POINTER: name}
     try:
         if answers:
-            offset = _read_records(message, offset, answers, message.answers, owners, limits)
+            message.answers, offset = _read_records(message, offset, answers, owners)
         if authority:
             _know_suffix(data, offset, name, owners)
-            offset = _read_records(message, offset, authority, message.authority, owners, limits)
+            message.authority, offset = _read_records(message, offset, authority, owners)
         if additional:
             offset = _pass_over(message, offset, additional, limits)
     except (IndexError, StructError):
@@ -329,11 +332,11 @@ def _read_sections(
     _, answers, authority, additional = counts
     try:
         if answers:
-            offset = _read_records(message, offset, answers, message.answers, owners, limits)
+            message.answers, offset = _read_records(message, offset, answers, owners)
         if authority:
-            offset = _read_records(message, offset, authority, message.authority, owners, limits)
+            message.authority, offset = _read_records(message, offset, authority, owners)
         if additional:
-            offset = _read_records(message, offset, additional, message.additional, owners, limits)
+            message.additional, offset = _read_records(message, offset, additional, owners, limits)
     except (IndexError, StructError):
         raise MessageError(_CUT, len(message.data)) from None
     if offset != len(message.data):
@@ -349,10 +352,14 @@ def _wrong_end(offset: int, size: int) -> MessageError:
 
 
 def _read_records(
-    message: Message, offset: int, count: int, section: list[Raw], owners: dict[int, bytes], limits: Limits
-) -> int:
-    """Read ``count`` records, and return where the next would begin; that may be beyond the end of the message."""
+    message: Message, offset: int, count: int, owners: dict[int, bytes], limits: Limits | None = None
+) -> tuple[list[Raw], int]:
+    """Read ``count`` records; return them and where the next would begin, which may be beyond the message's end.
+
+    An OPT record may only be among those for which there are ``limits``: the additional ones.
+    """
     data = message.data
+    section: list[Raw] = []
     for _ in range(count):
         first = data[offset]
         if first >= POINTER_BYTE:
@@ -372,13 +379,13 @@ def _read_records(
             start = offset + _FIXED
         offset = start + length
         if rdtype == OPT:
-            if section is not message.additional or owner != ROOT:
+            if limits is None or owner != ROOT:
                 raise MessageError(_MISPLACED_OPT, start)
             _read_opt(message, rdclass, ttl, start, length, limits)
         else:
             # A TTL with its highest bit set counts as nothing: RFC 2181 §8.
             section.append((owner, rdtype, rdclass, ttl if ttl <= _MAX_TTL else 0, start, length))
-    return offset
+    return section, offset
 
 
 def _read_opt(message: Message, udp_size: int, ttl: int, start: int, length: int, limits: Limits) -> None:

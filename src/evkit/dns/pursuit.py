@@ -4,6 +4,7 @@ It decides whom to ask next and how long to wait, by what `evkit.dns.choice` and
 is `Inquiry`'s half. It knows nothing of sockets, caches, or who else asks.
 """
 
+from collections.abc import Sequence
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -50,6 +51,7 @@ class Pursuit:
         key: As given.
         name: The name, folded, as it goes over the wire.
         tail: Type and class, as they follow the name over the wire.
+        trail: How the tries ended until now.
         waiters: Who waits for the answer.
         launched: Whether it is under way, and does not wait for its turn.
         over: Whether it has ended.
@@ -67,7 +69,6 @@ class Pursuit:
         "_repeats",
         "_soft",
         "_timed_out",
-        "_trail",
         "_tries",
         "_upstreams",
         "_wait",
@@ -78,6 +79,7 @@ class Pursuit:
         "over",
         "sent",
         "tail",
+        "trail",
         "waiters",
     )
 
@@ -92,11 +94,12 @@ class Pursuit:
         self.bad = False
         self._asker = asker
         self._upstreams: tuple[Upstream, ...] = ()
-        self._asked: list[int] = []  # how often each of them was; empty: none was yet
+        # What is empty for most of its life is a tuple: each list would be one more thing for Python's collector.
+        self._asked: Sequence[int] = ()  # how often each of them was; empty: none was yet
         self._current: Try | None = None  # the one whose time-out runs
         self._extra: Try | None = None  # over TCP, beside it, since something came that was no reply
-        self._tries: list[Try] = []  # all that may still be answered: a late reply is a reply
-        self._trail: list[Attempt] = []
+        self._tries: tuple[Try, ...] = ()  # all that may still be answered: a late reply is a reply
+        self.trail: tuple[Attempt, ...] = ()
         self._wait = 0.0  # what the time-out was set to; 0: it does not run
         self._repeats = 0  # in other words
         self._soft: int | None = None  # a response code that came without the question
@@ -112,7 +115,7 @@ class Pursuit:
         """Ask, one of these servers after the other."""
         self.launched = True
         self._upstreams = upstreams
-        self._asked = []  # it may have been launched before
+        self._asked = ()  # it may have been launched before
         self._soft = self._failure = None
         self._repeats = 0
         self._timed_out = self.bad = False
@@ -122,7 +125,7 @@ class Pursuit:
         """Ask a server that is down, once, to see whether it is up again."""
         self.launched = True
         self._upstreams = (upstream,)
-        self._asked = [self._asker.options.attempts]
+        self._asked = (self._asker.options.attempts,)
         if self._send(upstream, by_stream=upstream.streams_only):
             self._start_waiting(self._asker.options.timeout)
         else:
@@ -135,12 +138,7 @@ class Pursuit:
         self._current = self._extra = None
         for attempt in self._tries:
             attempt.withdraw()
-        self._tries.clear()
-
-    @property
-    def trail(self) -> tuple[Attempt, ...]:
-        """How the tries ended until now."""
-        return tuple(self._trail)
+        self._tries = ()
 
     def _ask_next(self) -> None:
         """Ask the server whose turn it is; if there is none that could be asked, that is the end."""
@@ -151,13 +149,21 @@ class Pursuit:
             if index is None:
                 self._give_up_soon()
                 return
-            self._asked = self._asked or [0] * len(upstreams)
-            before = self._asked[index]
-            self._asked[index] += 1
+            before = self._asked[index] if self._asked else 0
+            if len(upstreams) == 1:
+                self._asked = (before + 1,)
+            else:
+                self._count(index, before + 1)
             upstream = upstreams[index]
             if self._send(upstream, by_stream=upstream.streams_only or self.key[2]):
                 self._start_waiting(upstream.known.timeout_for(before))
                 return
+
+    def _count(self, index: int, times: int) -> None:
+        """Note how often a server was asked."""
+        asked = list(self._asked or (0,) * len(self._upstreams))
+        asked[index] = times
+        self._asked = tuple(asked)
 
     def _send(self, upstream: "Upstream", *, by_stream: bool) -> bool:
         """Send it; this is the try whose time-out counts from now on. Return whether it could be sent."""
@@ -172,7 +178,7 @@ class Pursuit:
             return False
         asker.tally.sent += 1
         self.sent = True
-        self._tries.append(attempt)
+        self._tries += (attempt,)
         self._current = attempt
         return True
 
@@ -186,8 +192,8 @@ class Pursuit:
 
     def _note(self, server: str, transport: str, outcome: str, seconds: float) -> None:
         """Put into the trail how a try ended, or what came in place of its reply."""
-        if len(self._trail) < MAX_TRAIL:
-            self._trail.append(Attempt(server, transport, outcome, seconds))
+        if len(self.trail) < MAX_TRAIL:
+            self.trail += (Attempt(server, transport, outcome, seconds),)
 
     def _note_of(self, attempt: Try, outcome: str, now: float) -> None:
         self._note(attempt.upstream.text, attempt.transport, outcome, now - attempt.began)
@@ -201,7 +207,7 @@ class Pursuit:
         """Ask a server no more: what it said once it would say again."""
         for index, other in enumerate(self._upstreams):
             if other is upstream:
-                self._asked[index] = self._asker.options.attempts
+                self._count(index, self._asker.options.attempts)
 
     # Waiting
 
@@ -219,7 +225,7 @@ class Pursuit:
     def _ended(self, attempt: Try) -> bool:
         """Forget a try; return whether another has to take its place."""
         attempt.withdraw()
-        self._tries.remove(attempt)
+        self._tries = tuple([other for other in self._tries if other is not attempt])
         if attempt is self._extra:
             self._extra = None
             return False
@@ -253,7 +259,7 @@ class Pursuit:
             return failed(self.trail, ServerFailure, None, "all that came was no answer")
         if self._timed_out:
             return failed(self.trail, ResolveTimeout)
-        why = "no name server could be reached" if self._trail else "no name server is known"
+        why = "no name server could be reached" if self.trail else "no name server is known"
         return failed(self.trail, ServerFailure, None, why)
 
     # What comes: filled in by `Inquiry`
