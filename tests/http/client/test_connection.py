@@ -512,6 +512,17 @@ def test_an_upgrade(world: World) -> None:
     bev.close()
 
 
+def test_an_upgrade_after_a_while() -> None:
+    """It was time to look whether the server is silent for too long, and it was not."""
+    with World(timeouts=ClientTimeouts(head=60.0, body=30.0)) as world:
+        future, wire = upgraded(world)
+        world.wait(45.0)
+        wire.send(SWITCH)
+        _, bev = world.result(future)
+        assert bev.error is None
+        bev.close()
+
+
 @pytest.mark.parametrize("status", [200, 400, 426])
 def test_an_upgrade_that_is_refused(world: World, status: int) -> None:
     future, wire = upgraded(world)

@@ -6,7 +6,7 @@ import pytest
 
 from evkit.core import EV_READ, BufferEvent, EventBase, PairBufferEvent
 from evkit.core.config import EventConfig
-from evkit.core.flags import BASE_IGNORE_ENV, BEV_EVENT_TIMEOUT, EVLOOP_NONBLOCK
+from evkit.core.flags import BASE_IGNORE_ENV, BEV_EVENT_TIMEOUT, BEV_EVENT_WRITING, EVLOOP_NONBLOCK
 from evkit.http.client.patience import Patience
 from evkit.http.client.timeouts import ClientTimeouts
 from evkit.testing import ManualClock
@@ -99,4 +99,25 @@ def test_the_time_out_of_writing_stays(base: EventBase) -> None:
     setting.pass_time(42)
     assert setting.looks == 1
     assert setting.bev.write_timeout == 30.0
+    setting.close()
+
+
+@pytest.mark.parametrize("head", [7.0, 29.0])
+def test_to_look_does_not_make_writing_begin_anew(base: EventBase, head: float) -> None:
+    setting = Setting(base, ClientTimeouts(head=head, body=50.0, write=30.0))
+    ended: list[float] = []
+
+    def on_event(bev: BufferEvent, what: int) -> None:
+        if what & BEV_EVENT_WRITING:
+            ended.append(setting.now)
+        else:
+            setting.on_event(bev, what)
+
+    setting.bev.set_callbacks(event=on_event)
+    setting.patience.wait(None)
+    setting.bev.write(b"which nobody takes")
+    base.loop(EVLOOP_NONBLOCK)
+    setting.pass_time(100)
+    assert setting.looks >= 100 // head
+    assert ended == [30.0]
     setting.close()

@@ -176,6 +176,24 @@ def test_write(world: World) -> None:
     assert wire.drained_and_closed()
 
 
+@pytest.mark.parametrize("other", [3.0, 30.0, 40.0])
+def test_write_whatever_the_others(other: float) -> None:
+    """To look how long the server is silent must not have writing begin anew."""
+    with World(timeouts=replace(TIMEOUTS, head=other, body=other), idle=other) as world:
+        test_write(world)
+
+
+def test_write_while_the_response_comes() -> None:
+    with World(timeouts=replace(TIMEOUTS, body=20.0), idle=15.0) as world:
+        place = world.place(receive_buffer=SMALL)
+        future = world.ask("POST", place.url, LARGE)
+        wire = place.accept()
+        wire.send(b"HTTP/1.1 200 R\r\nContent-Length: 9\r\n\r\n")
+        world.wait(18.0)  # the look at 15 s finds that 5 are left
+        wire.send(b"x")
+        ends_after(world, future, 12.0, "write")
+
+
 def test_write_begins_anew_with_every_byte(world: World) -> None:
     place = world.place(receive_buffer=SMALL)
     future = world.ask("POST", place.url, LARGE)

@@ -52,6 +52,15 @@ class TestWhere:
             wire.send(reply(b"here"))
             assert client.reply().body == b"here"
 
+    def test_a_field_of_the_programs_own_is_not_shown(self, manual_base: EventBase) -> None:
+        with chain(manual_base) as made:
+            made.proxy.on_request = lambda request, fields: fields.append(("X-Token", "secret\n"))
+            client = made.site.client()
+            client.send(get())
+            came = client.reply()
+            assert came.status == 400
+            assert b"secret" not in came.body
+
     @pytest.mark.parametrize(
         ("path", "data", "status"),
         [

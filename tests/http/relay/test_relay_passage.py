@@ -7,7 +7,10 @@ import pytest
 from evkit.core import EventBase
 from evkit.errors import ConnectError, ConnectionLost, ResolveTimeout, TLSError
 from evkit.http import BadResponse, RequestTimeout, ReverseProxy, Server
+from evkit.http.client.response import Response
+from evkit.http.relay.fields import Pair
 from evkit.http.relay.passage import status_for
+from evkit.http.server.request import Request
 from evkit.http.websocket import connect, upgrade
 from http_client_aids import CONTINUE, TIMEOUTS, reply
 from http_relay_aids import chain, fields_of
@@ -207,6 +210,44 @@ class TestDown:
             came = b""
             while len(came.partition(b"\r\n\r\n")[2]) < sent:
                 came += client._more()
+
+
+class TestHooks:
+    """`ReverseProxy.on_response` may answer by itself: whole, or beginning a reply that it ends later."""
+
+    CASES = pytest.mark.parametrize(
+        ("fields", "answer"),
+        [((), reply(b"x")), (UPGRADE, reply(b"x", status=426)), (UPGRADE, AGREED)],
+        ids=["response", "no other protocol", "another protocol"],
+    )
+
+    @CASES
+    def test_one_that_answers(self, manual_base: EventBase, fields: tuple[str, ...], answer: bytes) -> None:
+        with chain(manual_base) as made:
+            made.proxy.on_response = lambda request, response, fields: request.send_reply(403, b"no")
+            client, wire, _ = made.ask(get("/", *fields))
+            wire.send(answer)
+            came = client.reply()
+            assert (came.status, came.body) == (403, b"no")
+            assert made.failures == []
+
+    @CASES
+    def test_one_that_begins_to(self, manual_base: EventBase, fields: tuple[str, ...], answer: bytes) -> None:
+        with chain(manual_base) as made:
+            begun: list[Request] = []
+
+            def on_response(request: Request, response: Response, fields: list[Pair]) -> None:
+                request.send_reply_start(403)
+                begun.append(request)
+
+            made.proxy.on_response = on_response
+            client, wire, _ = made.ask(get("/", *fields))
+            wire.send(answer)
+            begun[0].send_reply_chunk(b"no")
+            begun[0].send_reply_end()
+            came = client.reply()
+            assert (came.status, came.body) == (403, b"no")
+            assert made.failures == []
 
 
 class TestFailures:
@@ -417,6 +458,14 @@ class TestTunnels:
             made.proxy.close()
             assert wire.closed()
             assert client.rest() == b""
+
+    def test_a_hook_closes_the_proxy(self, manual_base: EventBase) -> None:
+        with chain(manual_base) as made:
+            made.proxy.on_response = lambda request, response, fields: made.proxy.close()
+            _, wire, _ = made.ask(get("/", *UPGRADE))
+            wire.send(AGREED)
+            assert wire.closed()
+            assert "tunnels=0" in repr(made.proxy)
 
     def test_an_end_that_takes_nothing_is_let_go(self, manual_base: EventBase) -> None:
         with chain(manual_base) as made:

@@ -5,7 +5,7 @@ request's body is sent by `Sending`; what to ask, and what an answer is good for
 connection is used for what the pool's.
 """
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from evkit.core import (
     BEV_EVENT_EOF,
@@ -25,9 +25,6 @@ from evkit.http.client.timeouts import ClientTimeouts, late
 from evkit.http.client.upload import Upload
 from evkit.http.errors import BadResponse, RequestTimeout
 from evkit.http.parser import CHUNKED, ResponseEngine, ResponseHead
-
-if TYPE_CHECKING:
-    pass
 
 _MAX_INTERIM: Final = 20
 """Interim responses to one request; a server that sends more never means to answer."""
@@ -268,6 +265,7 @@ class ClientConnection:
     def _on_event(self, bev: BufferEvent, what: int) -> None:
         asker = self._asker
         if what & BEV_EVENT_TIMEOUT and not what & BEV_EVENT_WRITING and not self._patience.is_over():
+            bev.error = None  # it was time to look, and nothing has failed
             return
         if asker is None:
             self.close()

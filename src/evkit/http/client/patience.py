@@ -19,15 +19,14 @@ class Patience:
         idle: Likewise, without a request.
     """
 
-    __slots__ = ("_bev", "_due", "_look_after", "_write")
+    __slots__ = ("_bev", "_due", "_look_after")
 
     def __init__(self, bev: BufferEvent, timeouts: ClientTimeouts, idle: float | None) -> None:
         limits = [limit for limit in (timeouts.head, timeouts.body, idle) if limit is not None]
         self._bev = bev
         self._look_after = min(limits, default=None)
-        self._write = timeouts.write
         self._due = inf
-        bev.set_timeouts(read=self._look_after, write=self._write)
+        bev.set_timeouts(read=self._look_after, write=timeouts.write)
 
     def __repr__(self) -> str:
         return f"<Patience {self._due - self._bev.base.now():g} s>"
@@ -42,7 +41,10 @@ class Patience:
         left = self._due - self._bev.base.now()
         if left <= 0:
             return True
-        if self._look_after is not None:
-            self._bev.set_timeouts(read=min(left, self._look_after), write=self._write)
-        self._bev.enable(EV_READ)
+        bev, soon = self._bev, self._look_after
+        if soon is not None:
+            # Not by `set_timeouts`, by which writing, too, would count its silence anew: it would never time out.
+            bev.read_timeout = min(left, soon)
+            bev.disable(EV_READ)
+        bev.enable(EV_READ)
         return False

@@ -195,8 +195,8 @@ class ReverseProxy:
                 Passage(self._terms, request, url, fields)
             else:
                 pass_upgrade(self._terms, request, url, fields, protocols)
-        except LocalProtocolError as error:
-            request.send_error(400, str(error))
+        except LocalProtocolError:  # what it says quotes fields, and `on_request` may have added secret ones
+            request.send_error(400, "the request has fields that can't be passed on")
 
     def _answered(self, request: Request, response: Response) -> list[Pair]:
         fields = end_to_end(response.headers)
@@ -216,3 +216,5 @@ class ReverseProxy:
     def _joined(self, tunnel: Pipe) -> None:
         self._tunnels.add(tunnel)
         tunnel.on_close = self._tunnels.discard
+        if self._closed:  # by `on_response`
+            tunnel.close()

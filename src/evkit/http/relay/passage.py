@@ -114,13 +114,11 @@ class Passage:
             self._fail(error)
 
     def _begin_reply(self, response: Response) -> None:
-        request = self._request
-        # The client may have left since the response has come, and whoever asks for the fields may answer.
-        fields = [] if request.gone else self._terms.answered(request, response)
-        if request.gone:
+        fields = _fields_of_reply(self._terms, self._request, response)
+        if fields is None:
             response.close()
             return
-        request.send_reply_start(response.status, fields)
+        self._request.send_reply_start(response.status, fields)
         response.receive(self._on_piece, self._on_done)
 
     def _on_piece(self, response: Response, data: bytes) -> None:
@@ -149,6 +147,14 @@ class Passage:
         self._future.cancel()
         if self._response is not None:
             self._response.close()
+
+
+def _fields_of_reply(terms: Terms, request: Request, response: Response) -> list[Pair] | None:
+    """Return the fields of the reply; ``None``: there is none to be sent."""
+    if request.gone:  # since the response has come
+        return None
+    fields = terms.answered(request, response)
+    return None if request.status or request.gone else fields
 
 
 def _stream_of(request: Request) -> BodyStream | None:
@@ -181,9 +187,12 @@ def pass_upgrade(terms: Terms, request: Request, url: str, fields: list[Pair], p
     future.add_done_callback(partial(_on_answer, terms, request))
 
 
-def _join(terms: Terms, request: Request, response: Response, bev: BufferEvent) -> Pipe:
-    fields = [*terms.answered(request, response), ("Upgrade", response.headers.get("Upgrade") or "")]
-    mine = request.take_over(101, fields)
+def _join(terms: Terms, request: Request, response: Response, bev: BufferEvent) -> Pipe | None:
+    fields = _fields_of_reply(terms, request, response)
+    if fields is None:
+        bev.close()
+        return None
+    mine = request.take_over(101, [*fields, ("Upgrade", response.headers.get("Upgrade") or "")])
     for end in (mine, bev):
         end.set_timeouts(write=_WRITE)
     tunnel = pipe(mine, bev)
@@ -191,14 +200,15 @@ def _join(terms: Terms, request: Request, response: Response, bev: BufferEvent) 
     return tunnel
 
 
-def _on_answer(terms: Terms, request: Request, future: "Future[Pipe | Response]") -> None:
+def _on_answer(terms: Terms, request: Request, future: "Future[Pipe | Response | None]") -> None:
     """Pass on what the server answers in place of a tunnel, which needs nothing more."""
     if future.cancelled():
         return
     try:
         response = future.result()
-        if isinstance(response, Response):
-            request.send_reply(response.status, response.body, terms.answered(request, response))
+        fields = _fields_of_reply(terms, request, response) if isinstance(response, Response) else None
+        if isinstance(response, Response) and fields is not None:
+            request.send_reply(response.status, response.body, fields)
     except Exception as error:
         fail(terms, request, error)
 
