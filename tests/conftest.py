@@ -14,6 +14,7 @@ from dns_peers import (  # noqa: F401 - fixtures; made once, since they are name
     make_knot,
     make_nsd,
     make_polardns,
+    make_testns,
     make_unbound,
     name_server,
 )

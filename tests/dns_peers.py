@@ -1,8 +1,9 @@
-"""Real name servers on this machine: nsd, Knot DNS, BIND (over TLS, too), unbound, dnsmasq, and PolarDNS, which lies.
+"""Real name servers on this machine: nsd, Knot DNS, BIND (over TLS, too), unbound, dnsmasq, and two that lie.
 
 Each is a fixture that is started once a session, on a free port of 127.0.0.1, and stopped in its end. They serve what
 `dns_zone` has: nsd, Knot and BIND with authority; unbound as a resolver that asks nsd, dnsmasq as a router that passes
-on to nsd. They need no root and no internet, and a test that asks for one that is not installed is skipped.
+on to nsd. PolarDNS and ldns-testns misbehave: in the ways that the one knows, and in those that a test writes down for
+the other. They need no root and no internet, and a test that asks for one that is not installed is skipped.
 """
 
 import os
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -127,6 +128,44 @@ def make_polardns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServ
         yield server
 
 
+StartTestns = Callable[[str], NameServer]
+"""Starts ldns-testns with the entries of a script, to which it adds `_UP`; it runs until the session ends."""
+
+
+@pytest.fixture(scope="session", name="start_testns")
+def make_testns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartTestns]:
+    """A server whose replies a test writes down, be they as wrong as they may.
+
+    It has no other address to bind to than all of them. It serves one question after the other, and each connection
+    has one.
+
+    Source: ldns-testns(1).
+    """
+    program = _program("ldns-testns", "ldnsutils")
+    with ExitStack() as stack:
+
+        def start(script: str) -> NameServer:
+            def write(folder: Path, port: int, tls_port: int) -> Sequence[str]:
+                (folder / "script").write_text(_UP + script)
+                return [program, "-p", str(port), "-v", str(folder / "script")]
+
+            server = _started("ldns-testns", tmp_path_factory, write, name="up.test")
+            return stack.enter_context(server)
+
+        yield start
+
+
+_UP: Final = """\
+ENTRY_BEGIN
+MATCH qname
+REPLY QR AA NOERROR
+ADJUST copy_id
+SECTION QUESTION
+up.test. IN A
+ENTRY_END
+"""
+
+
 @pytest.fixture(params=["nsd", "knot", "bind", "unbound", "dnsmasq"])
 def name_server(request: pytest.FixtureRequest) -> NameServer:
     """Each of them in turn, but the one that lies."""
@@ -148,9 +187,7 @@ def _served(
     upstream: int = 0,
     certificates: Certificates | None = None,
 ) -> Iterator[NameServer]:
-    program = shutil.which(recipe.program) or shutil.which(recipe.program, path=os.pathsep.join(_SBIN))
-    if program is None:
-        pytest.skip(f"needs {recipe.program} (Debian package {recipe.package})")
+    program = _program(recipe.program, recipe.package)
 
     def write(folder: Path, port: int, tls_port: int) -> Sequence[str]:
         values = {
@@ -165,6 +202,13 @@ def _served(
 
     with _started(recipe.program, folders, write, certificates=certificates) as server:
         yield server
+
+
+def _program(name: str, package: str) -> str:
+    program = shutil.which(name) or shutil.which(name, path=os.pathsep.join(_SBIN))
+    if program is None:
+        pytest.skip(f"needs {name} (Debian package {package})")
+    return program
 
 
 def _tls_lines(certificates: Certificates | None, port: int) -> Mapping[str, str]:

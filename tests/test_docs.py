@@ -19,6 +19,7 @@ from typing import NamedTuple
 import pytest
 
 import evkit
+import evkit.dns
 import evkit.http
 import evkit.http.websocket
 import evkit.testing
@@ -48,6 +49,7 @@ from evkit.core.datagram import DEFAULT_MAX_QUEUE
 from evkit.core.framing import DEFAULT_MAX_LINE, DEFAULT_MAX_MESSAGE
 from evkit.core.listener import _PAUSE
 from evkit.core.piping import DEFAULT_HIGH
+from evkit.dns import Answer, Record, Resolver, ResolverOptions
 from evkit.http import (
     BodyStream,
     Client,
@@ -324,6 +326,20 @@ def test_options_of_websockets(heading: str, made: WebSocketOptions | Deflate) -
     assert told == {field.name: getattr(made, field.name) for field in fields(made)}
 
 
+def test_options_of_resolvers() -> None:
+    told: dict[str, str] = {}
+    for option, cells in options("dns.md", "Options").items():
+        told |= dict.fromkeys(names(f"`{option}`"), cells[0].strip("`"))
+    made = ResolverOptions()
+    assert told == {field.name: f"{getattr(made, field.name)}".removesuffix(".0") for field in fields(made)}
+
+
+def test_options_of_look_ups() -> None:
+    told = {option: cells[0].strip("`") for option, cells in options("dns.md", "Records").items()}
+    made = keywords(Resolver.resolve)
+    assert told == {name: str(default) for name, default in made.items()} | {"timeout": "the resolver's"}
+
+
 def as_meant(default: str) -> object:
     """Read a default as the tables tell it: ``"64 KiB"`` as 65536."""
     number, _, unit = default.partition(" ")
@@ -389,6 +405,7 @@ _GUIDES = [
     "core",
     "buffers",
     "connections",
+    "dns",
     "http-client",
     "tls",
     "threads",
@@ -398,6 +415,7 @@ _GUIDES = [
     "websocket",
 ]
 _SPOKEN_OF: dict[str, tuple[object, ...]] = {
+    "answer": (Answer,),
     "backend": (evkit.testing.FakeBackend,),
     "base": (EventBase,),
     "bev": (SocketBufferEvent, PairBufferEvent, TLSBufferEvent),
@@ -415,7 +433,9 @@ _SPOKEN_OF: dict[str, tuple[object, ...]] = {
     "listener": (Listener,),
     "output": (Buffer,),
     "pair": (evkit.testing.MemoryPair,),
+    "record": (Record,),
     "request": (evkit.http.Request,),
+    "resolver": (Resolver,),
     "response": (Response,),
     "server": (Server,),
     "thread": (EventBaseThread,),
@@ -424,7 +444,20 @@ _SPOKEN_OF: dict[str, tuple[object, ...]] = {
 }
 _FIELDS = {"Authorization", "Content", "Expect", "Origin", "Retry", "Sec", "Upgrade"}
 """Names of header fields, up to their first hyphen."""
-_FOREIGN = {"crawler", "error", "info", "os", "asyncio", "threading", "ssl", "evkit", "example"}
+_FOREIGN = {
+    "crawler",
+    "data",
+    "error",
+    "nsswitch",
+    "resolv",
+    "info",
+    "os",
+    "asyncio",
+    "threading",
+    "ssl",
+    "evkit",
+    "example",
+}
 
 
 def spoken_of() -> Iterator[tuple[str, str]]:
@@ -466,6 +499,15 @@ def test_each_name_of_websockets_is_told_of() -> None:
     assert set(evkit.http.websocket.__all__) <= told
 
 
+def test_each_name_of_dns_is_told_of() -> None:
+    told = set(
+        re.findall(
+            r"\w+", "".join((ROOT / f"docs/{page}.md").read_text("utf-8") for page in ("dns", "libevent"))
+        )
+    )
+    assert set(evkit.dns.__all__) <= told
+
+
 def test_each_public_name_is_told_of() -> None:
     told = set(re.findall(r"\w+", "".join(page.read_text("utf-8") for page in PAGES)))
     assert set(evkit.__all__) | set(evkit.testing.__all__) <= told
@@ -475,7 +517,7 @@ def test_each_public_name_is_told_of() -> None:
     "name", sorted({match[0] for _, code in spoken_of() if (match := _CLASS.match(code))} - _FIELDS)
 )
 def test_class_in_the_text_exists(name: str) -> None:
-    modules = (evkit, evkit.testing, evkit.http, evkit.http.websocket, builtins)
+    modules = (evkit, evkit.testing, evkit.http, evkit.http.websocket, evkit.dns, builtins)
     assert any(hasattr(module, name) for module in modules)
 
 

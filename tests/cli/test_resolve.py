@@ -299,6 +299,16 @@ def test_a_file_that_is_not_there(shell: Shell, tmp_path: Path) -> None:
     path = tmp_path / "none"
     assert shell("--file", str(path)).err == [f"{PROG}error: {path} can't be read: No such file or directory"]
     assert shell("--file", str(tmp_path)).err == [f"{PROG}error: {tmp_path} can't be read: Is a directory"]
+    assert shell("--file", "").err == [f"{PROG}error: '' can't be read: No such file or directory"]
+
+
+def test_a_name_of_a_file_is_no_danger_to_a_terminal(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "\x1b]0;x\x07"
+    (line,) = shell("--file", str(path)).err
+    assert line.isprintable()
+    path.mkdir()
+    (line,) = shell("--file", str(path)).err
+    assert line.isprintable()
 
 
 def test_an_empty_file(shell: Shell) -> None:
@@ -356,6 +366,31 @@ def test_a_terminal_shows_progress_and_colours(shell: Shell) -> None:
     assert f"{PROG}{full('nowhere')}: \x1b[31mno such name\x1b[0m" in text
     # What is drawn is taken away before something is written in its place.
     assert re.search(r"/s\r +\rmail", text)
+
+
+def test_who_types_names_is_not_disturbed(shell: Shell) -> None:
+    leader, follower = pty.openpty()
+    with start(
+        shell.server, "--file", "-", "a", stdin=follower, stdout=subprocess.PIPE, stderr=follower
+    ) as process:
+        os.close(follower)
+        assert process.stdout is not None
+        for name in ("www", "mail"):
+            os.write(leader, f"{full(name)}\n".encode())
+            read_until(process.stdout.fileno(), b"\n")
+        os.write(leader, b"\x04")  # the end of what is typed
+        assert process.wait(PATIENCE) == 0
+    seen = os.read(leader, 4096).decode()
+    os.close(leader)
+    assert seen == f"{full('www')}\r\n{full('mail')}\r\n"
+
+
+def test_what_the_resolver_logs_is_told_as_the_rest(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that no name server is there
+        nobody = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = shell(full("www"), "a", server=nobody)
+    assert done.err[0] == f"{PROG}name server {nobody} is down"
+    assert len(done.err) == 2
 
 
 def test_no_colours_where_they_are_not_wanted(shell: Shell) -> None:

@@ -305,7 +305,10 @@ class TestTime:
             error = world.failure(future)
             assert isinstance(error, ResolveTimeout)
             assert isinstance(error, TimeoutError)
-            assert [attempt.outcome for attempt in error.attempts] == ["timed out"]
+            assert [(attempt.outcome, attempt.seconds) for attempt in error.attempts] == [
+                ("timed out", 2.0),
+                ("no reply yet", 1.0),
+            ]
 
     def test_tells_that_all_that_came_was_no_answer(self) -> None:
         with World(options=replace(OPTIONS, total_timeout=1.0)) as world:

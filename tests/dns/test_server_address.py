@@ -73,6 +73,8 @@ def test_other_ways_to_write_the_same(text: str) -> None:
         "tcp://9.9.9.9#dns.quad9.net",
         "tls://9.9.9.9#",
         "tls://9.9.9.9#a b",
+        "tls://9.9.9.9#b..x",
+        "tls://9.9.9.9#" + "a" * 64,
         "tls://9.9.9.9#a\x7f",
         "tls://9.9.9.9#bücher.example",
         "tls://",

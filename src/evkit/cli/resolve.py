@@ -32,6 +32,7 @@ from evkit.cli.resolve_results import (
 from evkit.cli.resolve_run import Run
 from evkit.cli.resolve_sources import File, Words
 from evkit.cli.terminal import one_line, say, show
+from evkit.core.log import LOG_WARN, LogCallback, set_log_callback
 from evkit.dns import Answer, Resolver
 from evkit.dns.names import reverse_name, to_text
 
@@ -62,10 +63,11 @@ def run(arguments: Namespace) -> int:
         raise Failure(f"expected {expected}, got {came}", status=USAGE)
     with _base() as base, resolver(base, arguments, wish) as made:
         errand = _Errand(base, made, arguments)
-        if questions:
-            return errand.ask_words(questions)
-        with _opened(arguments.file) as fd:
-            return errand.ask_file(fd, wish)
+        with _logged(errand.on_log):
+            if questions:
+                return errand.ask_words(questions)
+            with _opened(arguments.file) as fd:
+                return errand.ask_file(fd, wish)
 
 
 def _questions(names: Sequence[str], wish: Wish) -> list[Question]:
@@ -83,6 +85,15 @@ def _base() -> EventBase:
 
 
 @contextmanager
+def _logged(on_log: LogCallback) -> Iterator[None]:
+    set_log_callback(on_log)
+    try:
+        yield
+    finally:
+        set_log_callback(None)
+
+
+@contextmanager
 def _opened(name: str) -> Iterator[int]:
     if name == _STDIN:
         if sys.stdin is None:
@@ -92,11 +103,15 @@ def _opened(name: str) -> Iterator[int]:
     try:
         fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise Failure(f"{name} can't be read: {error.strerror}") from error
+        raise Failure(f"{_shown_name(name)} can't be read: {error.strerror}") from error
     try:
         yield fd
     finally:
         os.close(fd)
+
+
+def _shown_name(name: str) -> str:
+    return printable(name) or "''"
 
 
 class _Errand:
@@ -136,9 +151,9 @@ class _Errand:
 
     def ask_file(self, fd: int, wish: Wish) -> int:
         """Ask for what stands in a file."""
-        reader = LineReader(self._base, fd, self._arguments.file, self._on_more)
+        reader = LineReader(self._base, fd, _shown_name(self._arguments.file), self._on_more)
         self._tally.size = reader.size
-        with closing(reader), self._shown():
+        with closing(reader), self._shown(fd):
             self._make_run(File(reader, wish, self._on_line, self._on_bad), in_order=False).wait()
             if self._line is not None:
                 self._line.hide()  # what it would say in the end is said below, even if nobody watches
@@ -157,8 +172,8 @@ class _Errand:
         )
         return self._run
 
-    def _shown(self) -> "ProgressLine | nullcontext[None]":
-        if not os.isatty(STDERR):
+    def _shown(self, fd: int) -> "ProgressLine | nullcontext[None]":
+        if not os.isatty(STDERR) or os.isatty(fd):  # it would be drawn over the names that somebody types
             return nullcontext()
         self._line = ProgressLine(self._base, self._tally)
         return self._line
@@ -173,6 +188,11 @@ class _Errand:
         arguments = self._arguments
         name = to_text(reverse_name(question.name)) if question.reverse else question.name
         return self._resolver.resolve(name, kind, search=arguments.search, tcp=arguments.tcp)
+
+    def on_log(self, severity: int, message: str) -> None:
+        """Tell what the resolver or the loop warns of, as all else is told."""
+        if severity >= LOG_WARN:
+            self._tell([], [printable(message)])
 
     def _on_more(self) -> None:
         if self._run is not None:

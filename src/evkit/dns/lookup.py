@@ -160,6 +160,8 @@ class Lookup:
     def on_late(self) -> None:
         """Hear that it has taken too long."""
         self.seconds = 0.0  # it does not wait any more
+        if self._inquiry is not None:
+            self._inquiry.note_waiting()
         inquiry = self._leave(late=True)
         if inquiry is None:
             finding = failed((), ResolveTimeout)

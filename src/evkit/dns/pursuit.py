@@ -203,6 +203,11 @@ class Pursuit:
         if upstream.known.failed(now, sent_at):
             tell_down(upstream)
 
+    def note_waiting(self) -> None:
+        """Put into the trail whose reply is still waited for, as somebody who has asked does not any more."""
+        if self._current is not None:
+            self._note_of(self._current, "no reply yet", self._asker.base.now())
+
     def _exclude(self, upstream: "Upstream") -> None:
         """Ask a server no more: what it said once it would say again."""
         for index, other in enumerate(self._upstreams):

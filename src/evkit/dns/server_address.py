@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from evkit.core.net import Address, family_of
 from evkit.dns.ip_text import usual_form
+from evkit.dns.names import to_wire
 
 PORT: Final = 53
 TLS_PORT: Final = 853
@@ -99,7 +100,13 @@ def _default_port(transport: str) -> int:
 
 
 def _is_name(name: str) -> bool:
-    return name.isascii() and name.isprintable() and not set(name) & set(" #/:") and bool(name)
+    if not name.isascii() or set(name) & set("#/:"):
+        return False
+    try:
+        to_wire(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _split(where: str, text: str) -> tuple[str, int]:
