@@ -11,6 +11,7 @@ from certificates import Certificates, make_certificates  # noqa: F401 - a fixtu
 from dns_aids import OPTIONS, TlsConnection, World, outcomes
 from every_backend import EVERY_BACKEND
 from evkit.dns import Resolver
+from evkit.dns.server_address import ServerAddress
 from evkit.dns.types import PTR
 from evkit.errors import LoopError, NameNotFound, ServerFailure
 
@@ -244,9 +245,11 @@ class TestTls:
                 connection.close()
             assert type(world.failure(future)) is ServerFailure
 
-    def test_a_name_that_can_not_be_checked(self, certificates: Certificates) -> None:
-        secure = Secure(certificates, "#" + "a" * 300)
-        with secure.world as world:
+    def test_a_name_that_can_not_be_checked(self) -> None:
+        with World() as world:
+            world.resolver.clear_nameservers_and_suspend()
+            world.resolver.nameserver_add(ServerAddress(("127.0.0.1", world.server.port), "tls", "a" * 300))
+            world.resolver.resume()
             error = world.failure(world.resolver.resolve("www.test"))
             assert type(error) is ServerFailure
             assert world.server.silent()
