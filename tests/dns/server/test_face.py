@@ -1,5 +1,6 @@
 """What the package exports, and whether its page tells of it: names, options and defaults."""
 
+import inspect
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -33,5 +34,5 @@ def test_what_is_said_of_requests_and_ports_exists() -> None:
 
 
 def test_counts_have_a_meaning() -> None:
-    told = ServerStatistics.__doc__ or ""
-    assert [name for name in ServerStatistics.__slots__ if f"        {name}: " not in told] == []
+    told = inspect.getdoc(ServerStatistics) or ""
+    assert [name for name in ServerStatistics.__slots__ if f"\n    {name}: " not in told] == []
