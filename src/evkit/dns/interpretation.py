@@ -120,9 +120,7 @@ def _judged(message: Message, name: bytes, rdtype: int, rdclass: int, max_chain:
     answers = message.answers
     chain: list[Record] = []
     target = name
-    found = [raw for raw in answers if raw[1] == rdtype and raw[0] == name and raw[2] == rdclass]
-    if not found and rdtype == ANY:
-        found = [raw for raw in answers if raw[0] == name and raw[2] == rdclass]
+    found = _owned(answers, name, rdtype, rdclass)
     if not found:
         target = _follow(message, name, rdclass, max_chain, chain)
         if chain:
