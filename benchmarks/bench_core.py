@@ -5,12 +5,11 @@ reads /proc and pins processors. See benchmarks/README.md for what is measured a
 """
 
 import argparse
-import json
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,8 +18,8 @@ from common.machine import Cores, describe, find_cores, pin_self, raise_descript
 from common.programs import PeerMissing
 from corebench.cases import CASES, Case
 from corebench.peers import VERSIONS, peers_of, prepare, prepare_load
-from corebench.report import document, format_case
-from corebench.runner import Plan, Row, measure_all
+from corebench.report import document, format_case, write_json
+from corebench.runner import Plan, collect
 
 _HERE: Final = Path(__file__).parent
 
@@ -115,22 +114,6 @@ def make_plan(
     return Plan(commands, load, rounds, build, cores), ready
 
 
-def _collect(plan: Plan) -> list[Row]:
-    """Measure; an interrupt ends it early, and what was measured until then still counts."""
-    rows: list[Row] = []
-    try:
-        rows.extend(measure_all(plan))
-    except KeyboardInterrupt:
-        print("interrupted: the tables are not complete", file=sys.stderr)
-    return rows
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n")
-    print(f"\nall figures: {path}")
-
-
 def _about(plan: Plan, ready: Preparation) -> dict[str, Any]:
     return {
         "command": sys.argv,
@@ -162,11 +145,11 @@ def main() -> int:
     if cores.warning:
         print(f"note: {cores.warning}")
     about = _about(plan, ready)
-    rows = _collect(plan)
+    rows = collect(plan)
     for case in cases:
         print("\n" + format_case(case, rows))
     path = args.json or _HERE / "results" / time.strftime("core-%Y%m%d-%H%M%S.json")
-    _write_json(path, document(about, cases, rows))
+    write_json(path, document(about, cases, rows))
     return int(any(row.error for row in rows))
 
 

@@ -5,7 +5,6 @@ reads /proc and pins processors. See benchmarks/README.md for what is measured a
 """
 
 import argparse
-import json
 import shutil
 import signal
 import sys
@@ -13,13 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from common.machine import describe, find_cores, pin_self
 from common.programs import PeerMissing
 from corebench.cases import Case
-from corebench.report import document, format_case
-from corebench.runner import Plan, Row, measure_all
+from corebench.report import document, format_case, write_json
+from corebench.runner import Plan, collect
 from dnsbench.cases import LOOKUPS, MILLION, RUNS, make_cases
 from dnsbench.peers import VERSIONS, command, peers_of, server_version, serving
 
@@ -96,22 +95,6 @@ def commands(
     ]
 
 
-def _collect(plan: Plan) -> list[Row]:
-    """Measure; an interrupt ends it early, and what was measured until then still counts."""
-    rows: list[Row] = []
-    try:
-        rows.extend(measure_all(plan))
-    except KeyboardInterrupt:
-        print("interrupted: the tables are not complete", file=sys.stderr)
-    return rows
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n")
-    print(f"\nall figures: {path}")
-
-
 def _run(args: argparse.Namespace, build: Path) -> int:
     cores = find_cores()
     pin_self(cores)
@@ -132,11 +115,11 @@ def _run(args: argparse.Namespace, build: Path) -> int:
     }
     with serving(build, args.lookups * RUNS, cores.client) as port:
         plan = Plan(commands(cases, args.only, versions, port, build), (), args.rounds, build, cores)
-        rows = _collect(plan)
+        rows = collect(plan)
     for case in cases:
         print("\n" + format_case(case, rows))
     path = args.json or _HERE / "results" / time.strftime("dns-%Y%m%d-%H%M%S.json")
-    _write_json(path, document(about, cases, rows))
+    write_json(path, document(about, cases, rows))
     return int(any(row.error for row in rows))
 
 

@@ -5,7 +5,6 @@ reads /proc and pins processors. See benchmarks/README.md for what is measured a
 """
 
 import argparse
-import json
 import shutil
 import signal
 import sys
@@ -18,8 +17,8 @@ from typing import Final
 from common.machine import describe, find_cores, pin_self, raise_descriptor_limit
 from common.programs import PeerMissing
 from corebench.cases import Case
-from corebench.report import document, format_case
-from corebench.runner import Plan, Row, measure_all
+from corebench.report import document, format_case, write_json
+from corebench.runner import Plan, collect
 from websocketbench.cases import BASELINE, CASES
 from websocketbench.peers import LOAD, VERSIONS, command
 
@@ -70,16 +69,6 @@ def make_plan(cases: Sequence[Case], peers: Sequence[str], rounds: int) -> Plan:
     return Plan([(case, commands) for case in cases], LOAD, rounds, build, find_cores())
 
 
-def _collect(plan: Plan) -> list[Row]:
-    """Measure; an interrupt ends it early, and what was measured until then still counts."""
-    rows: list[Row] = []
-    try:
-        rows.extend(measure_all(plan))
-    except KeyboardInterrupt:
-        print("interrupted: the tables are not complete", file=sys.stderr)
-    return rows
-
-
 def main() -> int:
     """Run the benchmark.
 
@@ -107,13 +96,11 @@ def main() -> int:
         "versions": versions,
         "missing": missing,
     }
-    rows = _collect(plan)
+    rows = collect(plan)
     for case in cases:
         print("\n" + format_case(case, rows))
     path = args.json or _HERE / "results" / time.strftime("websocket-%Y%m%d-%H%M%S.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document(about, cases, rows), indent=1) + "\n")
-    print(f"\nall figures: {path}")
+    write_json(path, document(about, cases, rows))
     return int(any(row.error for row in rows))
 
 

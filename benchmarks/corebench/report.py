@@ -3,9 +3,11 @@
 Pure: it is given all that it tells, and must never know how it was measured.
 """
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from common.rounds import paired_ratio
@@ -191,3 +193,10 @@ def document(about: Mapping[str, Any], cases: Sequence[Case], rows: Sequence[Row
         ],
         "goals": [asdict(verdict) | {"met": verdict.met} for case in cases for verdict in judge(case, rows)],
     }
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write all figures down, and say where; the folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    print(f"\nall figures: {path}")

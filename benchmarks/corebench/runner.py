@@ -176,3 +176,13 @@ def measure_all(plan: Plan) -> Iterator[Row]:
                     f"{case.name} round {number}/{plan.rounds} {peer}: {row.error or f'{told} us/{case.unit}'}"
                 )
                 yield row
+
+
+def collect(plan: Plan) -> list[Row]:
+    """Measure; an interrupt ends it early, and what was measured until then still counts."""
+    rows: list[Row] = []
+    try:
+        rows.extend(measure_all(plan))
+    except KeyboardInterrupt:
+        print("interrupted: the tables are not complete", file=sys.stderr)
+    return rows

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from evkit import EventBase, EvkitError, Future, LocalProtocolError
 from evkit.cli import asking, saving
+from evkit.cli.bases import make_base
 from evkit.cli.errors import USAGE, Failure
 from evkit.cli.progress import STDERR, Progress, ProgressLine
 from evkit.cli.saving import Outlet
@@ -84,7 +85,7 @@ def run(arguments: Namespace) -> int:
     """
     asking.check(arguments)
     output = _output(arguments)
-    with asking.request(arguments) as options, _base() as base, asking.client(base, arguments) as client:
+    with asking.request(arguments) as options, make_base() as base, asking.client(base, arguments) as client:
         errand = _Errand(base, arguments)
         response = errand.ask(client, options, stream=not (arguments.json and output is None))
         if arguments.verbose:
@@ -94,13 +95,6 @@ def run(arguments: Namespace) -> int:
             raise Failure(one_line(f"the server says {told} for {response.url}"), status=REFUSED)
         errand.write_down(response, output)
     return 0
-
-
-def _base() -> EventBase:
-    try:
-        return EventBase()
-    except EvkitError as error:  # the environment speaks against all backends
-        raise Failure(one_line(error)) from error
 
 
 def _output(arguments: Namespace) -> str | None:

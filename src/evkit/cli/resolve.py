@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from typing import Final
 
-from evkit import EventBase, EvkitError, Future
+from evkit import EventBase, Future
+from evkit.cli.bases import make_base
 from evkit.cli.errors import FAILED, USAGE, Failure
 from evkit.cli.parser import Parser
 from evkit.cli.progress import STDERR, ProgressLine
@@ -61,7 +62,7 @@ def run(arguments: Namespace) -> int:
         expected = "a name (one that looks like a type has a dot at its end), or --file"
         came = "both" if questions else "neither"
         raise Failure(f"expected {expected}, got {came}", status=USAGE)
-    with _base() as base, resolver(base, arguments, wish) as made:
+    with make_base() as base, resolver(base, arguments, wish) as made:
         errand = _Errand(base, made, arguments)
         with _logged(errand.on_log):
             if questions:
@@ -75,13 +76,6 @@ def _questions(names: Sequence[str], wish: Wish) -> list[Question]:
         return [make_question(name, wish) for name in names]
     except ValueError as error:
         raise Failure(one_line(error), status=USAGE) from error
-
-
-def _base() -> EventBase:
-    try:
-        return EventBase()
-    except EvkitError as error:  # the environment speaks against all backends
-        raise Failure(one_line(error)) from error
 
 
 @contextmanager
