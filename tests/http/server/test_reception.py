@@ -195,7 +195,7 @@ class TestHosts:
     ) -> None:
         """The first address gets a port that is taken on the second one, so many times."""
         addresses: list[Address] = [("127.0.0.1", 0), ("127.0.0.2", 0)]
-        monkeypatch.setattr("evkit.http.server.reception.passive_addresses", lambda _host, _port: addresses)
+        monkeypatch.setattr("evkit.core.binding.passive_addresses", lambda _host, _port: addresses)
         taken: list[socket.socket] = []
 
         def bound(address: Address, **options: bool) -> socket.socket:
@@ -203,7 +203,7 @@ class TestHosts:
                 taken.append(socket.create_server((str(address[0]), int(address[1]))))
             return bound_socket(address, **options)
 
-        monkeypatch.setattr("evkit.http.server.reception.bound_socket", bound)
+        monkeypatch.setattr("evkit.core.binding.bound_socket", bound)
         with Site() as site:
             first = site.server.bind("both", 0)
             site.server.close()

@@ -225,7 +225,7 @@ def test_a_host_name_binds_all_its_addresses() -> None:
 def has_addresses(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
     """Let every name have these addresses."""
     monkeypatch.setattr(
-        "evkit.http.server.reception.passive_addresses", lambda _host, port: [(host, port) for host in hosts]
+        "evkit.core.binding.passive_addresses", lambda _host, port: [(host, port) for host in hosts]
     )
 
 

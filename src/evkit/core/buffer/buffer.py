@@ -139,6 +139,16 @@ class Buffer(Intake):
         Cost: copies the bytes once; not even that for a whole segment.
         Source: ``evbuffer_remove``.
         """
+        segments = self._segments
+        if (
+            size is None
+            and len(segments) == 1
+            and type(data := segments[0]) is bytes
+            and not self._start
+            and not self._frozen & FRONT
+        ):
+            self.spend(self.length)
+            return data
         size = self._within(size, 0)
         if not size:
             return b""

@@ -6,14 +6,13 @@ of a place may come is decided by `Crowd`.
 
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack
-from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from evkit.core import EV_READ, BufferEvent, EventBase, Listener, SocketBufferEvent
+from evkit.core.binding import bind_all, bind_one, check_server_tls, context_of
 from evkit.core.listener import DEFAULT_BACKLOG
-from evkit.core.net import Address, bound_socket, close_bound_socket, format_address, passive_addresses
+from evkit.core.net import bound_socket, format_address
 from evkit.errors import RemoteProtocolError
 from evkit.http.errors import BadRequest
 from evkit.http.proxies.proxy_protocol import ProxyHeader
@@ -36,8 +35,6 @@ MakeBufferEvent = Callable[[EventBase, socket.socket], BufferEvent]
 
 _READ_WHEN_FULL: Final = 65536
 _FULL: Final = "too many connections; try again later"
-_TRIES: Final = 8
-"""Ports of the system's choice that are tried where all addresses of a host are to have the same."""
 _CROWDED: Final = "too many connections from this address; try again later"
 
 
@@ -55,11 +52,7 @@ class Entrance(NamedTuple):
     @property
     def context(self) -> "ssl.SSLContext | None":
         """What the next connection gets; certificates may have been loaded anew."""
-        tls: Any = self.tls
-        context: ssl.SSLContext | None = getattr(
-            tls, "context", tls
-        )  # Certificates have one, a context is one
-        return context
+        return context_of(self.tls)
 
 
 class Reception:
@@ -106,50 +99,14 @@ class Reception:
     def bind(self, host: str, port: int, entrance: Entrance, *, reuseable_port: bool) -> Listener:
         """Listen on all addresses of a host, or on none; see `Server.bind`."""
         self._check(entrance)
-        addresses = _look_up(host, port)
-        tries = 1 if port else _TRIES
-        while True:
-            tries -= 1
-            try:
-                listeners = self._bind_all(addresses, port, entrance, reuseable_port=reuseable_port)
-            except OSError as error:
-                # Of a port that the system has chosen for one address, another address may be in use.
-                if error.errno != EADDRINUSE or not tries:
-                    raise
-            else:
-                self.listeners += listeners
-                return listeners[0]
-
-    def _bind_all(
-        self, addresses: list[Address], port: int, entrance: Entrance, *, reuseable_port: bool
-    ) -> list[Listener]:
-        """Listen on each address that is this machine's; an error where none is."""
-        listeners: list[Listener] = []
-        missing: OSError | None = None
-        with ExitStack() as undo:
-            for address in addresses:
-                try:
-                    # On "::" IPv6 alone, as 0.0.0.0 is among the addresses of "all".
-                    sock = bound_socket(
-                        _with_port(address, port), ipv6_only=True, reuseable_port=reuseable_port
-                    )
-                except OSError as error:
-                    if error.errno not in (EAFNOSUPPORT, EADDRNOTAVAIL):
-                        raise
-                    missing = error  # a machine without IPv6 still has a localhost
-                    continue
-                listeners.append(self._listen(sock, entrance))
-                undo.callback(listeners[-1].close)
-                port = listeners[-1].port  # where any would do, the first one's serves all
-            if missing is not None and not listeners:
-                raise missing
-            undo.pop_all()
-        return listeners
+        listeners = bind_all(host, port, partial(self._listen, entrance), reuseable_port=reuseable_port)
+        self.listeners += listeners
+        return listeners[0]
 
     def bind_unix(self, path: str, entrance: Entrance, *, mode: int | None) -> Listener:
         """Listen on a unix socket; see `Server.bind_unix`."""
         self._check(entrance)
-        listener = self._listen(bound_socket(path, mode=mode), entrance)
+        listener = bind_one(bound_socket(path, mode=mode), partial(self._listen, entrance))
         self.listeners.append(listener)
         return listener
 
@@ -157,38 +114,23 @@ class Reception:
         """Accept connections on a bound socket, which is the listener's from now on."""
         try:
             self._check(entrance)
-            listener = self._make_listener(sock, entrance, backlog)
+            listener = self._listen(entrance, sock, backlog)
         except BaseException:
             sock.close()
             raise
         self.listeners.append(listener)
         return listener
 
-    def _listen(self, sock: socket.socket, entrance: Entrance) -> Listener:
-        """Accept connections on a socket that was made here; if that fails, nothing is left of it."""
-        try:
-            return self._make_listener(sock, entrance, DEFAULT_BACKLOG)
-        except BaseException:
-            close_bound_socket(sock)
-            raise
-
-    def _make_listener(self, sock: socket.socket, entrance: Entrance, backlog: int | None) -> Listener:
+    def _listen(
+        self, entrance: Entrance, sock: socket.socket, backlog: int | None = DEFAULT_BACKLOG
+    ) -> Listener:
         return Listener(self._base, partial(self._on_accept, entrance), sock, backlog=backlog)
 
     def _check(self, entrance: Entrance) -> None:
         """Refuse what no connection could be made of, before one comes."""
         if entrance.proxied and self._service.proxies is None:
             raise ValueError("proxy_protocol=True needs Server(proxies=…): whom to believe")
-        if entrance.context is not None:
-            import ssl  # takes its time to load
-
-            from evkit.core.bufferevent.tls_session import TLSSession
-
-            if not isinstance(entrance.context, ssl.SSLContext):
-                raise TypeError(
-                    f"tls must be Certificates(…) or the ssl.SSLContext of a server, got {entrance.tls!r}"
-                )
-            TLSSession(entrance.context, server_side=True, server_hostname=None, resumed=None)
+        check_server_tls(entrance.tls)
 
     def stop(self, drain: float) -> None:
         """Accept who waits, and nobody after that.
@@ -296,18 +238,3 @@ class Reception:
         except OSError:
             pass  # it has gone, or has not said anything yet
         sock.close()
-
-
-def _look_up(host: str, port: int) -> list[Address]:
-    try:
-        addresses = passive_addresses(host, port)
-    except socket.gaierror as error:  # which does not say whose name it could not find
-        raise socket.gaierror(error.errno, error.strerror, host) from error
-    if not addresses:
-        raise OSError(f"{host!r} has no addresses")
-    return addresses
-
-
-def _with_port(address: Address, port: int) -> Address:
-    assert isinstance(address, tuple)  # hosts have no paths
-    return (address[0], port, *address[2:])
