@@ -69,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
         (["serve", "--proxy-fields", "forwarded"], 2, "--proxy-fields needs --trust-proxy ADDRESS"),
         (["serve", "--workers", "2", "--proxy-protocol"], 2, "--proxy-protocol needs --trust-proxy ADDRESS"),
         (["serve", "--workers", "2", "--trust-proxy", "nobody"], 2, "--trust-proxy: "),
-        (["serve", "--workers", "2", "--tls-key", "a.pem"], 2, "the options of HTTPS need --tls-cert FILE"),
+        (["serve", "--workers", "2", "--tls-key", "a.pem"], 2, "the options of TLS need --tls-cert FILE"),
         (["serve", "--access-log", "app:handler"], 2, "--access-log has taken 'app:handler' for its file"),
         (["serve", "--access-log", "."], 2, "--access-log has taken '.' for its file"),
         (

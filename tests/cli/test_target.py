@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evkit.cli.errors import Failure
-from evkit.cli.target import find_folder, find_handler, is_folder
+from evkit.cli.target import find_folder, find_handler, find_object, is_folder
 
 APP = """
 calls = []
@@ -127,6 +127,7 @@ def test_a_builtin_without_signature_is_taken() -> None:
             "cli_target_app:",
             "expected a folder or MODULE:ATTRIBUTE such as app:handler, got 'cli_target_app:'",
         ),
+        ("cli_target_app", "such as app:handler, got 'cli_target_app'"),
         (":handler", "such as app:handler, got ':handler'"),
         ("a-b:handler", "such as app:handler, got 'a-b:handler'"),
         ("a:b:c", "such as app:handler, got 'a:b:c'"),
@@ -180,3 +181,26 @@ def test_ctrl_c_during_an_import_is_not_swallowed(here: Path) -> None:
     write(here, "cli_target_slow.py", "raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         find_handler("cli_target_slow:x")
+
+
+def test_a_module_or_what_is_in_it(here: Path) -> None:
+    write(here, "cli_target_app.py")
+    module = find_object("cli_target_app", "expected a module")
+    assert module is sys.modules["cli_target_app"]
+    assert find_object("cli_target_app:table", "expected a module") is module.table
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("", "expected a module, got ''"),
+        ("a-b", "expected a module, got 'a-b'"),
+        ("cli_target_app:", "expected a module, got 'cli_target_app:'"),
+        ("cli_target_app.py", "expected a module and not a file: write cli_target_app"),
+    ],
+)
+def test_what_is_no_object(here: Path, word: str, said: str) -> None:
+    write(here, "cli_target_app.py")
+    with pytest.raises(Failure) as failure:
+        find_object(word, "expected a module")
+    assert str(failure.value) == said

@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import ExitStack
+from io import BytesIO, TextIOWrapper
 
 import pytest
 
@@ -49,6 +50,13 @@ def test_show_and_flush(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     assert capsys.readouterr().out == "text\n"
     monkeypatch.setattr(sys, "stdout", None)
     assert flush_output()
+
+
+def test_show_what_cannot_be_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, "ascii"))
+    show("é")
+    assert written.getvalue() == b"\\xe9\n"
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")

@@ -17,6 +17,7 @@ from evkit.cli.values import (
     show_size,
     size,
     size_or_none,
+    whole_number,
 )
 
 
@@ -54,6 +55,17 @@ def test_no_limit_where_there_may_be_none() -> None:
 @given(st.integers(1, 999_999_999_999_999))
 def test_a_size_is_shown_as_it_is_read(number: int) -> None:
     assert size(show_size(number)) == number
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("09", 9), ("999999999", 999_999_999)])
+def test_whole_numbers(text: str, number: int) -> None:
+    assert whole_number(text, 1, 999_999_999) == number
+
+
+@pytest.mark.parametrize("text", ["", "0", "8", "-1", "1.5", "+1", "1_0", "٣", "9" * 5000])
+def test_what_is_no_whole_number(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="expected a number from 1 to 7, got "):
+        whole_number(text, 1, 7)
 
 
 def test_sizes_are_shown_short() -> None:

@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "serve": "serve a folder, or a callable of a Python module, over HTTP",
     "get": "ask for a URL, and write down what comes",
     "resolve": "look names up in the DNS",
+    "rpc": "serve functions, and call them, by MessagePack-RPC",
     "info": "show version, backends, engines and features",
 }
 _COMPLETING: Final = "_ARGCOMPLETE"
@@ -76,7 +77,7 @@ def _obey(argv: list[str]) -> int:
 def _make_parser(argv: list[str]) -> Parser:
     parser = Parser(
         prog="evkit",
-        description="libevent's design in Python: an event loop, HTTP and DNS on top of it.",
+        description="libevent's design in Python: an event loop, with HTTP, DNS and RPC on top of it.",
         epilog="evkit COMMAND --help tells the options of one.",
     )
     parser.add_argument("--version", action="version", version=f"evkit {__version__}")

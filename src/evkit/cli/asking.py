@@ -10,17 +10,15 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from getpass import getpass
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from evkit import EventBase
+from evkit.cli import trust
 from evkit.cli.errors import USAGE, Failure
 from evkit.cli.terminal import one_line
 from evkit.cli.values import NONE, seconds
 from evkit.http import Basic, Client, ClientTimeouts, CookieJar, Proxy, ProxyRules, Retries
 from evkit.http.client.retries import BUSY
-
-if TYPE_CHECKING:
-    import ssl
 
 Pair = tuple[str, str]
 
@@ -61,7 +59,7 @@ def add_options(parser: ArgumentParser) -> None:
         help="don't ask for a compressed body, nor expand one (default: do both)",
     )
     _add_ways(parser.add_argument_group("the way there"))
-    _add_tls(parser.add_argument_group("HTTPS"))
+    trust.add_options(parser.add_argument_group("HTTPS"))
 
 
 def _add_bodies(group: Any) -> None:
@@ -112,25 +110,13 @@ def _add_ways(group: Any) -> None:
     )
 
 
-def _add_tls(group: Any) -> None:
-    group.add_argument(
-        "-k", "--insecure", action="store_true", help="believe any certificate: anybody may listen"
-    )
-    group.add_argument("--cacert", metavar="FILE", help="authorities to trust, in place of the system's")
-    group.add_argument(
-        "-E", "--cert", metavar="FILE", help="the certificate to show, and the chain behind it"
-    )
-    group.add_argument("--key", metavar="FILE", help="its key (default: the certificate's file has it)")
-
-
 def check(arguments: Namespace) -> None:
     """Refuse options that don't go together.
 
     Raises:
         Failure: These don't.
     """
-    if arguments.key is not None and arguments.cert is None:
-        raise Failure("--key needs --cert FILE", status=USAGE)
+    trust.check(arguments)
     if arguments.unix is not None and arguments.proxy not in (None, NONE):
         raise Failure("--unix and --proxy are two ways: choose one", status=USAGE)
     if arguments.head and arguments.method not in (None, "HEAD"):
@@ -181,7 +167,7 @@ def client(base: EventBase, arguments: Namespace) -> Client:
         budget=None,  # one request, of which the user has said how often
         proxies=_proxies(arguments),
         cookies=CookieJar(),  # many a site sets one, and sends the client round until it has it
-        tls=_context(arguments),
+        tls=trust.context(arguments),
         unix=arguments.unix,
         decode=arguments.compressed,
     )
@@ -200,32 +186,6 @@ def _proxies(arguments: Namespace) -> ProxyRules | None:
             raise Failure(one_line(error)) from error
         raise Failure(f"--proxy: {one_line(error)}", status=USAGE) from error
     return ProxyRules(proxy, proxy)
-
-
-def _context(arguments: Namespace) -> "ssl.SSLContext | None":
-    """Return what to trust and to show; ``None``: what all programs do."""
-    if not (arguments.insecure or arguments.cacert or arguments.cert):
-        return None
-    import ssl  # takes its time to load, and http:// has no use for it
-
-    try:
-        context = ssl.create_default_context(cafile=arguments.cacert)
-    except OSError as error:  # ssl.SSLError is one
-        raise _unreadable("--cacert", arguments.cacert, error) from error
-    if arguments.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if arguments.cert is not None:
-        try:
-            context.load_cert_chain(arguments.cert, arguments.key)
-        except OSError as error:
-            raise _unreadable("--cert", arguments.cert, error) from error
-    return context
-
-
-def _unreadable(option: str, name: str, error: OSError) -> Failure:
-    reason = getattr(error, "reason", None)  # an ssl.SSLError's, as NO_START_LINE
-    return Failure(f"{option} {name}: {reason.replace('_', ' ').lower() if reason else error.strerror}")
 
 
 def method(arguments: Namespace) -> str:

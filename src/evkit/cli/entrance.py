@@ -3,15 +3,15 @@
 The options, and what they make. Knows nothing of where the server listens.
 """
 
-import signal
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from evkit import Event, EventBase
+from evkit import EventBase
+from evkit.cli import encryption
 from evkit.cli.errors import USAGE, Failure
-from evkit.cli.terminal import one_line, say
+from evkit.cli.terminal import one_line
 from evkit.http import Proxies
 
 if TYPE_CHECKING:
@@ -43,24 +43,7 @@ class Entrance:
 
 def add_options(parser: ArgumentParser) -> None:
     """Tell ``parser`` the options of encryption and of proxies."""
-    group = parser.add_argument_group("HTTPS")
-    group.add_argument(
-        "--tls-cert",
-        action="append",
-        metavar="FILE",
-        help="a certificate in PEM, and the chain behind it; may be given more than once, for the names that stand in "
-        "each; the first is for all others. SIGHUP reads the files anew",
-    )
-    group.add_argument(
-        "--tls-key",
-        action="append",
-        metavar="FILE",
-        help="the key of the certificate in the same place (default: the certificate's file has it)",
-    )
-    group.add_argument("--tls-client-ca", metavar="FILE", help="authorities of clients' certificates")
-    group.add_argument(
-        "--tls-require-client", action="store_true", help="refuse clients without such a certificate"
-    )
+    encryption.add_options(parser, "HTTPS")
     group = parser.add_argument_group("proxies in front")
     group.add_argument(
         "--trust-proxy",
@@ -87,14 +70,7 @@ def check(arguments: Namespace) -> None:
     Raises:
         Failure: These don't.
     """
-    certs, keys = arguments.tls_cert or [], arguments.tls_key or []
-    if not certs and (keys or arguments.tls_client_ca or arguments.tls_require_client):
-        raise Failure("the options of HTTPS need --tls-cert FILE", status=USAGE)
-    if keys and len(keys) != len(certs):
-        raise Failure(
-            f"--tls-key was given {len(keys)} times and --tls-cert {len(certs)} times; give one for each, or none",
-            status=USAGE,
-        )
+    encryption.check(arguments)
     if arguments.trust_proxy is None and (arguments.proxy_protocol or arguments.proxy_fields):
         option = "--proxy-protocol" if arguments.proxy_protocol else "--proxy-fields"
         raise Failure(f"{option} needs --trust-proxy ADDRESS: whom to believe", status=USAGE)
@@ -127,39 +103,5 @@ def opened(base: EventBase, arguments: Namespace, *, rotates: bool) -> Iterator[
     Raises:
         Failure: They can't be had.
     """
-    certificates = _certificates(arguments)
-    entrance = Entrance(certificates, proxy_protocol=arguments.proxy_protocol)
-    if certificates is None or not rotates:
-        yield entrance
-        return
-
-    def reload(event: Event, what: int) -> None:  # noqa: ARG001 - a callback
-        try:
-            certificates.reload()
-        except (OSError, ValueError) as error:
-            say(f"the certificates stay as they are: {one_line(error)}")
-
-    event = base.signal(signal.SIGHUP, reload)
-    event.add()
-    try:
-        yield entrance
-    finally:
-        event.free()
-
-
-def _certificates(arguments: Namespace) -> "Certificates | None":
-    certs, keys = arguments.tls_cert, arguments.tls_key
-    if not certs:
-        return None
-    from evkit.http import Certificates  # which imports ssl
-
-    pairs = list(zip(certs, keys or [None] * len(certs), strict=True))
-    try:
-        certificates = Certificates(
-            *pairs[0], client_ca=arguments.tls_client_ca, require_client=arguments.tls_require_client
-        )
-        for cert, key in pairs[1:]:
-            certificates.add(cert, key)
-    except (OSError, ValueError) as error:
-        raise Failure(f"HTTPS: {one_line(error)}") from error
-    return certificates
+    with encryption.certificates(base, arguments, rotates=rotates) as certificates:
+        yield Entrance(certificates, proxy_protocol=arguments.proxy_protocol)

@@ -3,8 +3,7 @@
 Knows nothing of what is asked, nor of what becomes of the answers.
 """
 
-import re
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -14,7 +13,7 @@ from evkit.cli.errors import USAGE, Failure
 from evkit.cli.parser import Parser
 from evkit.cli.resolve_questions import Wish
 from evkit.cli.terminal import one_line
-from evkit.cli.values import seconds
+from evkit.cli.values import seconds, whole_number
 from evkit.dns import Resolver, ResolverOptions
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ _MOST_IN_FLIGHT: Final = 10_000
 _MOST_RETRIES: Final = 99
 _MOST_QUERIES: Final = 65_000
 """What a resolver may have in flight at most."""
-_NUMBER: Final = re.compile("[0-9]{1,5}")
 
 SYNOPSIS: Final = (
     "%(prog)s [OPTION ...] NAME ... [TYPE ...]\n       %(prog)s [OPTION ...] --file FILE [TYPE ...]"
@@ -120,18 +118,11 @@ def _add_answers(group: "_Group") -> None:
 
 
 def _concurrency(text: str) -> int:
-    return _number(text, 1, _MOST_IN_FLIGHT)
+    return whole_number(text, 1, _MOST_IN_FLIGHT)
 
 
 def _retries(text: str) -> int:
-    return _number(text, 0, _MOST_RETRIES)
-
-
-def _number(text: str, least: int, most: int) -> int:
-    number = int(text) if _NUMBER.fullmatch(text) else -1
-    if not least <= number <= most:
-        raise ArgumentTypeError(f"expected a number from {least} to {most}, got {text!r}")
-    return number
+    return whole_number(text, 0, _MOST_RETRIES)
 
 
 @contextmanager

@@ -7,12 +7,23 @@ returns could not be stopped from the keyboard then.
 import signal
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
+from evkit import EventBase
 from evkit.cli.terminal import say
-from evkit.http import Server
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stoppable(Protocol):
+    """A server, of whatever protocol."""
+
+    @property
+    def base(self) -> EventBase:
+        """Its event base."""
+
+    def stop(self, grace: float | None, stopped: Callable[[], object], *, drain: float = 0.0) -> object:
+        """Stop gracefully; see `evkit.http.Server.stop`."""
 
 
 class Ending:
@@ -25,7 +36,7 @@ class Ending:
 
     __slots__ = ("_closing", "_cut_short", "_grace", "_server")
 
-    def __init__(self, server: Server, grace: float | None) -> None:
+    def __init__(self, server: Stoppable, grace: float | None) -> None:
         self._server = server
         self._grace = grace
         self._closing = False  # the listeners are being closed: that must not be left half done
@@ -67,7 +78,7 @@ class Stopper:
 
     __slots__ = ("_ending", "_grace", "_previous", "_server", "_signum")
 
-    def __init__(self, server: Server, grace: float | None) -> None:
+    def __init__(self, server: Stoppable, grace: float | None) -> None:
         self._server = server
         self._grace = grace
         self._ending = Ending(server, grace)

@@ -1,7 +1,7 @@
-"""What ``evkit serve`` serves: finds the callable that ``MODULE:ATTRIBUTE`` names, or says why it can't.
+"""What is served: finds what ``MODULE:ATTRIBUTE`` names, or says why it can't.
 
-A word is a folder if there is one of that name, else ``MODULE:ATTRIBUTE`` if it has a colon. Knows nothing of servers;
-how a folder is served is `evkit.http.StaticFiles`' business.
+For ``evkit serve`` a word is a folder if there is one of that name, else ``MODULE:ATTRIBUTE`` if it has a colon. Knows
+nothing of servers; how a folder is served is `evkit.http.StaticFiles`' business.
 """
 
 import inspect
@@ -18,6 +18,7 @@ from evkit.cli.errors import Failure
 from evkit.cli.terminal import one_line
 
 _EXPECTED: Final = "expected a folder or MODULE:ATTRIBUTE"
+_EXPECTED_HANDLER: Final = f"{_EXPECTED} such as app:handler"
 
 
 def is_folder(word: str) -> bool:
@@ -66,14 +67,31 @@ def find_handler(word: str, *, show_traceback: bool = False) -> Callable[..., ob
     Raises:
         Failure: There is no such module or attribute, it fails to import, or it can't be called with a request.
     """
-    module_name, _, attribute = word.partition(":")
-    if module_name.endswith(".py") and os.path.isfile(module_name):
-        raise Failure(f"expected a module and not a file: write {module_name[:-3]}:{attribute}")
-    if not _is_dotted_name(module_name) or not _is_dotted_name(attribute):
-        raise Failure(f"{_EXPECTED} such as app:handler, got {word!r}")
-    handler = _walk(_import(module_name, show_traceback=show_traceback), attribute)
+    if ":" not in word:
+        raise Failure(f"{_EXPECTED_HANDLER}, got {word!r}")
+    handler = find_object(word, _EXPECTED_HANDLER, show_traceback=show_traceback)
     _check_callable(word, handler)
     return handler  # type: ignore[no-any-return]  # it is callable, and more can't be known
+
+
+def find_object(word: str, expected: str, *, show_traceback: bool = False) -> Any:
+    """Import what ``MODULE`` or ``MODULE:ATTRIBUTE`` names; the current folder is looked in first.
+
+    Args:
+        word: Either part may have dots.
+        expected: What is said to be expected where ``word`` is neither.
+        show_traceback: Print the traceback of a module that fails to import.
+
+    Raises:
+        Failure: There is no such module or attribute, or it fails to import.
+    """
+    module_name, colon, attribute = word.partition(":")
+    if module_name.endswith(".py") and os.path.isfile(module_name):
+        raise Failure(f"expected a module and not a file: write {module_name[:-3]}{colon}{attribute}")
+    if not _is_dotted_name(module_name) or (colon and not _is_dotted_name(attribute)):
+        raise Failure(f"{expected}, got {word!r}")
+    module = _import(module_name, show_traceback=show_traceback)
+    return _walk(module, attribute) if colon else module
 
 
 def _is_dotted_name(text: str) -> bool:

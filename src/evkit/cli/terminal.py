@@ -30,7 +30,10 @@ def show(text: str) -> None:
         Failure: It can't be written to.
     """
     try:
-        print(text, flush=True)
+        try:
+            print(text, flush=True)
+        except UnicodeEncodeError as error:  # before anything was written
+            print(text.encode(error.encoding, "backslashreplace").decode(error.encoding), flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -85,6 +85,18 @@ def size_or_none(text: str) -> int | None:
         raise ArgumentTypeError(f"{error}; {NONE} for no limit") from None
 
 
+def whole_number(text: str, least: int, most: int) -> int:
+    """Read a number from ``least`` to ``most``, which has nine digits at most.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    number = int(text) if _NUMBER.fullmatch(text) else -1
+    if not least <= number <= most:
+        raise ArgumentTypeError(f"expected a number from {least} to {most}, got {text!r}")
+    return number
+
+
 def seconds(text: str) -> float | None:
     """Read a time of more than 0 seconds, or ``"none"`` for no limit.
 
