@@ -51,6 +51,15 @@ class TestOrder:
         assert deadlines.pop_due(T0 + 1.25) == ["b"]
         assert deadlines.pop_due(T0 + 1.5) == ["a"]
 
+    def test_an_infinite_one_is_never_due(self, deadlines: Deadlines[str]) -> None:
+        deadlines.add("ever", float("inf"), T0)
+        assert deadlines.next_at() is None
+        deadlines.add("a", 1.0, T0)
+        assert deadlines.next_at() == T0 + 1
+        assert deadlines.pop_due(T0 + 1e9) == ["a"]
+        assert len(deadlines) == 1
+        assert deadlines.discard("ever", float("inf"))
+
     def test_a_key_may_wait_for_several_durations(self, deadlines: Deadlines[str]) -> None:
         deadlines.add("a", 1.0, T0)
         deadlines.add("a", 2.0, T0)
@@ -76,9 +85,56 @@ class TestDiscard:
 
     def test_clear(self, deadlines: Deadlines[str]) -> None:
         deadlines.add("a", 1.0, T0)
-        deadlines.clear()
+        assert deadlines.clear() == ["a"]
+        assert deadlines.clear() == []
         assert deadlines.next_at() is None
         assert len(deadlines) == 0
+
+
+class Heard(Deadlines[str]):
+    """Notes what whoever acts on deadlines hears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[object] = []
+
+    def on_first(self, seconds: float) -> None:
+        self.heard.append(seconds)
+
+    def on_last(self) -> None:
+        self.heard.append("last")
+
+    def on_unknown(self, key: str) -> None:
+        self.heard.append(key)
+
+
+class TestWhoActsOnThem:
+    def test_hears_of_what_is_due_before_all_else(self) -> None:
+        deadlines = Heard()
+        deadlines.add("a", 2.0, T0)
+        deadlines.add("b", 2.0, T0)
+        deadlines.add("c", 3.0, T0)
+        deadlines.add("d", 1.0, T0 + 0.5)
+        assert deadlines.heard == [2.0, 1.0]
+        assert deadlines.first == T0 + 1.5
+
+    def test_hears_when_the_last_one_is_discarded_and_of_the_next_one_anew(self) -> None:
+        deadlines = Heard()
+        deadlines.add("a", 2.0, T0)
+        deadlines.add("b", 3.0, T0)
+        deadlines.discard("a", 2.0)
+        assert deadlines.heard == [2.0]
+        deadlines.discard("b", 3.0)
+        assert deadlines.heard == [2.0, "last"]
+        deadlines.add("c", 9.0, T0)
+        assert deadlines.heard == [2.0, "last", 9.0]
+
+    def test_hears_of_who_does_not_wait(self) -> None:
+        deadlines = Heard()
+        deadlines.add("a", 2.0, T0)
+        deadlines.discard("b", 2.0)
+        deadlines.discard("a", 1.0)
+        assert deadlines.heard == [2.0, "b", "a"]
 
 
 class TestBounds:

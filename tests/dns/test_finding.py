@@ -21,7 +21,8 @@ TRAIL = (Attempt("192.0.2.53", "udp", "NOERROR", 0.01),)
 class TestFound:
     def test_an_answer(self) -> None:
         verdict = Verdict(Kind.ANSWER, 0, NAME, ttl=300, records=(RECORD,))
-        finding = found(NAME, A, verdict, TRAIL, authenticated=True)
+        finding = found(NAME, A, verdict, authenticated=True)
+        finding.tell(TRAIL, trusted=True)
         answer = finding.answer
         assert answer is not None
         assert (answer.name, answer.canonical_name, answer.type) == ("www.test", "www.test", "A")
@@ -32,14 +33,14 @@ class TestFound:
     def test_an_answer_by_an_alias(self) -> None:
         record = RECORD._replace(name="other.test")
         verdict = Verdict(Kind.ANSWER, 0, OTHER, ttl=60, records=(record,), aliases=(ALIAS,))
-        answer = found(NAME, A, verdict, TRAIL, authenticated=False).answer
+        answer = found(NAME, A, verdict, authenticated=False).answer
         assert answer is not None
         assert (answer.name, answer.canonical_name) == ("www.test", "other.test")
         assert (answer.aliases, answer.ttl, answer.authenticated) == ((ALIAS,), 60, False)
 
     def test_an_alias_alone(self) -> None:
         verdict = Verdict(Kind.ALIAS, 0, OTHER, ttl=60, aliases=(ALIAS,))
-        finding = found(NAME, A, verdict, TRAIL, authenticated=False)
+        finding = found(NAME, A, verdict, authenticated=False)
         assert (finding.kind, finding.target) == (Kind.ALIAS, OTHER)
         assert finding.answer is not None
         assert (finding.answer.name, finding.answer.aliases) == ("www.test", (ALIAS,))
@@ -47,7 +48,7 @@ class TestFound:
     @pytest.mark.parametrize(("kind", "error"), [(Kind.NO_NAME, NameNotFound), (Kind.NO_DATA, NoData)])
     def test_that_there_is_none(self, kind: Kind, error: type[ResolveError]) -> None:
         verdict = Verdict(kind, 3, NAME, ttl=30, authority=(SOA,))
-        finding = found(NAME, A, verdict, TRAIL, authenticated=False)
+        finding = found(NAME, A, verdict, authenticated=False)
         assert finding.answer is not None
         assert (len(finding.answer), finding.answer.ttl, finding.answer.authority) == (0, 30, (SOA,))
         told = finding.exception("WWW.test", "A", TRAIL * 2)
@@ -55,6 +56,26 @@ class TestFound:
         assert (told.name, told.type, told.attempts) == ("WWW.test", "A", TRAIL * 2)
         assert told.answer is finding.answer
         assert told.code == error.default_code
+
+
+class TestTell:
+    @pytest.mark.parametrize(
+        ("vouched", "trusted", "authenticated"),
+        [(True, True, True), (True, False, False), (False, True, False), (False, False, False)],
+    )
+    def test_believes_a_server_that_vouches_only_if_it_is_trusted(
+        self, vouched: bool, trusted: bool, authenticated: bool
+    ) -> None:
+        finding = Finding(Kind.ANSWER, Answer("www.test", "A", (RECORD,), authenticated=vouched))
+        finding.tell(TRAIL, trusted=trusted)
+        assert finding.answer is not None
+        assert (finding.answer.authenticated, finding.answer.attempts) == (authenticated, TRAIL)
+        assert finding.trail == TRAIL
+
+    def test_what_was_tried_is_told_without_an_answer_too(self) -> None:
+        finding = failed((), ResolveTimeout)
+        finding.tell(TRAIL, trusted=True)
+        assert (finding.trail, finding.answer) == (TRAIL, None)
 
 
 class TestFailed:
@@ -73,7 +94,9 @@ class TestFailed:
 class TestAged:
     def finding(self) -> Finding:
         verdict = Verdict(Kind.ANSWER, 0, NAME, ttl=300, records=(RECORD,))
-        return found(NAME, A, verdict, TRAIL, authenticated=True)
+        finding = found(NAME, A, verdict, authenticated=True)
+        finding.tell(TRAIL, trusted=True)
+        return finding
 
     def test_is_cached_and_has_less_time_and_no_attempts(self) -> None:
         answer = self.finding().aged(100.9).answer

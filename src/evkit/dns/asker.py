@@ -111,7 +111,7 @@ class Asker:
         self.choice = Choice(self._chance, policy, options.attempts)
         self.cookies.clear()  # we may be somewhere else now, and nobody is to follow us (RFC 7873 §7.1)
         self.upstreams = tuple([former.get(server) or self._make(server) for server in servers])
-        self._known = tuple([upstream.known for upstream in self.upstreams])
+        self._known: tuple[NameServer, ...] = tuple([upstream.known for upstream in self.upstreams])
         for upstream in self.upstreams:
             upstream.configure(options)
         for upstream in former.values():
@@ -120,12 +120,6 @@ class Asker:
 
     def _make(self, server: "ServerAddress") -> Upstream:
         return Upstream(self.base, server, self.options, self._chance, self.cookies, self._context, self)
-
-    def known_of(self, upstreams: tuple[Upstream, ...]) -> tuple[NameServer, ...]:
-        """Return what is known of servers, which may be those of before `configure`."""
-        if upstreams is self.upstreams:
-            return self._known
-        return tuple([upstream.known for upstream in upstreams])
 
     # Who asks
 
@@ -208,7 +202,7 @@ class Asker:
 
     def _launch(self, inquiry: Pursuit) -> None:
         self._in_flight.add(inquiry)
-        inquiry.launch(self.upstreams)
+        inquiry.launch(self.upstreams, self._known)
         down = self.choice.probe(self._known, self.base.pass_time or self.base.now())
         if down is not None:
             self._probe(inquiry.key, self.upstreams[down])
@@ -243,7 +237,7 @@ class Asker:
 
     def on_datagram(self, port: "Port", data: bytes) -> None:
         """See `PortUser.on_datagram`."""
-        attempt = port.tries.get(int.from_bytes(data[:2], "big"))
+        attempt = port.tries.get(data[0] << 8 | data[1]) if len(data) > 1 else None
         if attempt is not None:
             attempt.inquiry.on_message(attempt, data)
             return

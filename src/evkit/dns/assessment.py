@@ -9,9 +9,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from evkit.dns.errors import MessageError
-from evkit.dns.interpretation import Kind, Verdict, interpret
-from evkit.dns.message import Message, decode_reply
+from evkit.dns.finding import Finding, found
+from evkit.dns.interpretation import ANSWER, Kind, interpret
+from evkit.dns.message import AD, Message, Options, decode_reply
 from evkit.dns.types import rcode_name
+from evkit.dns.usual_reply import read_usual
 
 if TYPE_CHECKING:
     from evkit.dns.tries import Try
@@ -53,34 +55,40 @@ class Step(Enum):
     """The server wants its new cookie: ask it again."""
 
 
+# Each look-up would take some time to find these in their class.
+DONE: Final = Step.DONE
+DROP: Final = Step.DROP
+SOFT: Final = Step.SOFT
+
+
 class Assessment:
     """What `assess` has found.
 
     Attributes:
         step: What to do.
         why: The response code in words, or what is wrong.
-        message: What came; ``None``: it could not be read, or need not be.
-        verdict: What it says, with `Step.DONE`.
         code: The response code; -1: there is none to believe.
+        options: Those of EDNS that came with it; ``None``: it could not be read, or need not be.
+        finding: What it says, with `Step.DONE`. Its answer is authenticated if the server says so.
         kind: With `Step.DROP`: what is wrong, in a word.
     """
 
-    __slots__ = ("code", "kind", "message", "step", "verdict", "why")
+    __slots__ = ("code", "finding", "kind", "options", "step", "why")
 
     def __init__(
         self,
         step: Step,
         why: str,
         code: int = -1,
-        message: Message | None = None,
-        verdict: Verdict | None = None,
+        options: Options | None = None,
+        finding: Finding | None = None,
         kind: str = "malformed",
     ) -> None:
         self.step = step
         self.why = why
         self.code = code
-        self.message = message
-        self.verdict = verdict
+        self.options = options
+        self.finding = finding
         self.kind = kind
 
     def __repr__(self) -> str:
@@ -96,6 +104,11 @@ def assess(data: bytes, attempt: "Try", *, ignore_tc: bool = False) -> Assessmen
         ignore_tc: Take a reply that was cut for what there is in it.
     """
     question = attempt.question
+    name, rdtype, _, _ = attempt.inquiry.key
+    usual = read_usual(data, question, name, rdtype)
+    if usual is not None:
+        answer, options = usual
+        return Assessment(DONE, "NOERROR", 0, options, Finding(ANSWER, answer))
     if data[HEADER_SIZE : HEADER_SIZE + len(question)] != question or data[4:6] != b"\0\1":
         return _without_question(data, question)
     flags = data[2]
@@ -112,22 +125,27 @@ def assess(data: bytes, attempt: "Try", *, ignore_tc: bool = False) -> Assessmen
         return Assessment(Step.DROP, str(error))
     code = message.rcode
     if code == 0 or code == _NXDOMAIN:
-        return _interpreted(message, attempt)
+        return _interpreted(message, name, rdtype)
     if code in EDNS_TROUBLE and not attempt.plain:
         step = Step.WITHOUT_EDNS
     else:
         step = Step.NEW_COOKIE if code == _BADCOOKIE else Step.NEXT
-    return Assessment(step, rcode_name(code), code, message)
+    return Assessment(step, rcode_name(code), code, _options(message))
 
 
-def _interpreted(message: Message, attempt: "Try") -> Assessment:
-    name, rdtype = attempt.inquiry.key[:2]
+def _interpreted(message: Message, name: bytes, rdtype: int) -> Assessment:
     verdict = interpret(message, name, rdtype)
     if verdict.kind is Kind.BAD:
-        return Assessment(Step.DROP, verdict.why, message=message)
+        return Assessment(Step.DROP, verdict.why)
+    options = _options(message)
     if verdict.kind is Kind.LAME:
-        return Assessment(Step.NEXT, "not in charge of the name", message=message)
-    return Assessment(Step.DONE, rcode_name(message.rcode), message.rcode, message, verdict)
+        return Assessment(Step.NEXT, "not in charge of the name", options=options)
+    finding = found(name, rdtype, verdict, authenticated=message.flags & AD != 0)
+    return Assessment(Step.DONE, rcode_name(message.rcode), message.rcode, options, finding)
+
+
+def _options(message: Message) -> Options:
+    return () if message.opt is None else message.opt.options
 
 
 def _without_question(data: bytes, question: bytes) -> Assessment:

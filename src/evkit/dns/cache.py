@@ -146,7 +146,9 @@ class Cache(Generic[Value]):
 
     def put(self, key: Hashable, value: Value, ttl: float, now: float) -> None:
         """Keep an answer. With a ``ttl`` of 0 it is not kept, and what was there before is gone all the same."""
-        self._keep(key, Entry(value, now, now + min(ttl, self._max_ttl)))
+        if ttl > self._max_ttl:
+            ttl = self._max_ttl
+        self._keep(key, Entry(value, now, now + ttl))
 
     def put_negative(self, key: Hashable, value: Value, ttl: float, now: float) -> None:
         """Keep that there is no such name, or no such records.

@@ -15,6 +15,7 @@ _BLOCK: Final = 4096
 """Bytes asked of the source at once: 2,048 ids."""
 _WORDS: Final = 1 << 16
 _CASE_BIT: Final = 0x20
+_number: Final = int.from_bytes
 _LETTER_MASK: Final = bytes(_CASE_BIT if chr(byte).isalpha() and byte < 128 else 0 for byte in range(256))
 """The case bit for each letter, and 0 for what is none. Lengths of labels, at most 63, are none."""
 
@@ -89,8 +90,8 @@ class Chance:
             noise = self._noise(size)
             used = 0
         self._used = used + size
-        flips = int.from_bytes(wire.translate(_LETTER_MASK), "big") & int.from_bytes(noise, "big")
-        return (int.from_bytes(wire, "big") ^ flips).to_bytes(size, "big")
+        flips = _number(wire.translate(_LETTER_MASK)) & _number(noise)
+        return (_number(wire) ^ flips).to_bytes(size)
 
     def _noise(self, size: int) -> bytes:
         """Fetch another block, the old one's rest is left; return its first ``size`` bytes."""

@@ -22,11 +22,17 @@ class Deadlines(Generic[Key]):
     """Keys and when they are due.
 
     The time must never go back: a queue is in order only because each deadline in it is later than the one before.
+
+    Whoever acts on them fills in `on_first`, `on_last` and `on_unknown`, which do nothing here.
+
+    Attributes:
+        first: Nothing is due before. `on_first` was told of it, or whoever acts on them has set it.
     """
 
-    __slots__ = ("_prune_at", "_queues")
+    __slots__ = ("_prune_at", "_queues", "first")
 
     def __init__(self) -> None:
+        self.first = _NEVER
         # An ordinary dict would walk over the holes at its front, again for each question about the first one.
         self._queues: dict[float, OrderedDict[Key, float]] = {}
         self._prune_at = _MANY_QUEUES
@@ -35,10 +41,16 @@ class Deadlines(Generic[Key]):
         return sum(map(len, self._queues.values()))
 
     def __repr__(self) -> str:
-        return f"<Deadlines waiting={len(self)} durations={len(self._queues)} next_at={self.next_at()}>"
+        name, durations = type(self).__name__, len(self._queues)
+        return f"<{name} waiting={len(self)} durations={durations} next_at={self.next_at()}>"
 
     def add(self, key: Key, duration: float, now: float) -> float:
         """Wait ``duration`` seconds for ``key``, from ``now`` on; what it waited for with this duration is forgotten.
+
+        Args:
+            key: For whom.
+            duration: Infinite: until it is discarded.
+            now: The time.
 
         Returns:
             The deadline.
@@ -51,6 +63,9 @@ class Deadlines(Generic[Key]):
         elif key in queue:
             del queue[key]  # it belongs at the end
         deadline = queue[key] = now + duration
+        if deadline < self.first:
+            self.first = deadline
+            self.on_first(duration)
         return deadline
 
     def discard(self, key: Key, duration: float) -> bool:
@@ -62,7 +77,22 @@ class Deadlines(Generic[Key]):
         Cost: O(1).
         """
         queue = self._queues.get(duration)
-        return queue is not None and queue.pop(key, None) is not None
+        if queue is None or queue.pop(key, None) is None:
+            self.on_unknown(key)
+            return False
+        if not queue and not len(self):
+            self.first = _NEVER
+            self.on_last()
+        return True
+
+    def on_first(self, seconds: float) -> None:
+        """Hear that something is due in so many seconds, before all else."""
+
+    def on_last(self) -> None:
+        """Hear that the last one was discarded."""
+
+    def on_unknown(self, key: Key) -> None:
+        """Hear that somebody was discarded who does not wait, or not any more."""
 
     def next_at(self) -> float | None:
         """Return the first deadline; ``None`` when nothing is waited for.
@@ -88,9 +118,12 @@ class Deadlines(Generic[Key]):
         due.sort(key=_DEADLINE)
         return [key for key, _ in due]
 
-    def clear(self) -> None:
-        """Wait for nothing."""
+    def clear(self) -> list[Key]:
+        """Wait for nothing; return what was waited for."""
+        keys = [key for queue in self._queues.values() for key in queue]
         self._queues.clear()
+        self.first = _NEVER
+        return keys
 
     def _queue(self, duration: float) -> OrderedDict[Key, float]:
         """Make the queue for a new duration."""

@@ -39,13 +39,13 @@ class Finding:
         kind: As given, as are the others of these names.
     """
 
-    __slots__ = ("_age", "_aged", "answer", "code", "error", "kind", "reason", "target", "trail")
+    __slots__ = ("_age", "_aged", "_error", "answer", "code", "kind", "reason", "target", "trail")
 
     def __init__(
         self,
         kind: Kind,
         answer: Answer | None,
-        trail: "tuple[Attempt, ...]",
+        trail: "tuple[Attempt, ...]" = (),
         *,
         target: bytes = b"",
         error: type[ResolveError] | None = None,
@@ -56,14 +56,27 @@ class Finding:
         self.answer = answer
         self.trail = trail
         self.target = target
-        self.error = error or _ERRORS[kind]
+        self._error = error
         self.code = code
         self.reason = reason
         self._age = -1
         self._aged: Finding | None = None  # itself would be a cycle
 
+    @property
+    def error(self) -> type[ResolveError]:
+        """The exception for whoever has asked."""
+        return self._error or _ERRORS[self.kind]
+
     def __repr__(self) -> str:
         return f"<Finding {self.kind.value} {self.answer!r}>"
+
+    def tell(self, trail: "tuple[Attempt, ...]", *, trusted: bool) -> None:
+        """Add what was tried for it, and whether the server is trusted where it vouches for the answer."""
+        self.trail = trail
+        answer = self.answer
+        if answer is not None:
+            answer.attempts = trail
+            answer.authenticated = answer.authenticated and trusted
 
     def aged(self, seconds: float) -> "Finding":
         """Return the same as it is so many seconds later: all who ask within one second get one answer."""
@@ -88,16 +101,13 @@ class Finding:
         return self.error(name, type, self.reason, code=self.code, attempts=trail, answer=self.answer)
 
 
-def found(
-    name: bytes, rdtype: int, verdict: Verdict, trail: "tuple[Attempt, ...]", *, authenticated: bool
-) -> Finding:
+def found(name: bytes, rdtype: int, verdict: Verdict, *, authenticated: bool) -> Finding:
     """Return what the verdict about a reply comes to.
 
     Args:
         name: What was asked for, folded, in wire form.
         rdtype: Of which type.
         verdict: Of one of the kinds that end the asking.
-        trail: What was tried.
         authenticated: See `Answer`.
     """
     records = verdict.records
@@ -110,10 +120,9 @@ def found(
         aliases=verdict.aliases,
         ttl=verdict.ttl,
         authority=verdict.authority,
-        attempts=trail,
         authenticated=authenticated,
     )
-    return Finding(verdict.kind, answer, trail, target=verdict.target)
+    return Finding(verdict.kind, answer, target=verdict.target)
 
 
 def failed(

@@ -7,10 +7,8 @@ is `Pursuit`'s half. It knows nothing of sockets, caches, or who else asks.
 from typing import TYPE_CHECKING, Final
 
 from evkit.core.log import LOG_MSG, log
-from evkit.dns.assessment import CASE, EDNS_TROUBLE, Assessment, Step, assess
+from evkit.dns.assessment import CASE, DONE, DROP, EDNS_TROUBLE, SOFT, Assessment, Step, assess
 from evkit.dns.cookies import CookieVerdict
-from evkit.dns.finding import found
-from evkit.dns.message import AD
 from evkit.dns.nameserver import EDNS, EDNS_OPTIONS, MIXED_CASE
 from evkit.dns.pursuit import Pursuit, tell_down
 from evkit.dns.tries import Try
@@ -41,29 +39,28 @@ class Inquiry(Pursuit):
         now = asker.base.pass_time or asker.base.now()
         judged = assess(data, attempt, ignore_tc=self.key[3])
         step = judged.step
-        if step is Step.DROP:
+        if step is DROP:
             self._on_bad(attempt, judged.kind, judged.why)
         elif attempt.cookie and not self._cookie_fits(attempt, judged, now):
             self._on_bad(attempt, "cookie", "without our cookie")
-        elif step is Step.SOFT:
+        elif step is SOFT:
             self._on_soft(attempt, judged.code)
         else:
             if attempt.upstream.known.replied(attempt.began, now):
                 log(LOG_MSG, f"name server {attempt.upstream.text} is up again")
             self._note(attempt.upstream.text, attempt.transport, judged.why, now - attempt.began)
-            if step is Step.DONE:
+            if step is DONE:
                 self._on_answer(attempt, judged, now)
             elif self._ended(attempt):
                 self._on_refused(attempt, judged, now)
 
     def _on_answer(self, attempt: Try, judged: Assessment, now: float) -> None:
-        asker, message, verdict = self._asker, judged.message, judged.verdict
-        assert message is not None  # what is done was read
-        assert verdict is not None
+        finding = judged.finding
+        assert finding is not None  # what is done was found
         if self._folded is not None:
             self._learn_case(attempt, now)
-        trusted = asker.options.trust_ad and bool(message.flags & AD)
-        asker.finish(self, found(self.name, self.key[1], verdict, self.trail, authenticated=trusted))
+        finding.tell(self.trail, trusted=self._asker.options.trust_ad)
+        self._asker.finish(self, finding)
 
     def _on_refused(self, attempt: Try, judged: Assessment, now: float) -> None:
         """Go on after a reply that is no answer."""
@@ -127,13 +124,12 @@ class Inquiry(Pursuit):
                 upstream.folded = 0
 
     def _cookie_fits(self, attempt: Try, judged: Assessment, now: float) -> bool:
-        if judged.message is None:
+        if judged.options is None:
             return True
-        opt = judged.message.opt
         verdict = self._asker.cookies.check(
             attempt.upstream.known.address,
             attempt.cookie,
-            () if opt is None else opt.options,
+            judged.options,
             judged.code,
             now,
             reliable=attempt.transport != "udp",

@@ -40,6 +40,10 @@ class Kind(Enum):
     """The reply contradicts itself or the rules: see `Verdict.why`."""
 
 
+ANSWER: Final = Kind.ANSWER
+"""Each look-up would take some time to find it in its class."""
+
+
 class Verdict:
     """What a reply says about a question.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from evkit.core.future import Future
 from evkit.dns.answer import Answer
 from evkit.dns.finding import Finding, failed, joined, known
-from evkit.dns.interpretation import MAX_CHAIN, Kind
+from evkit.dns.interpretation import ANSWER, MAX_CHAIN, Kind
 from evkit.dns.names import to_text
 from evkit.dns.pursuit import MAX_TRAIL
 from evkit.dns.special_names import special_addresses
@@ -36,11 +36,11 @@ class Lookup:
         candidates: The names to ask for, folded, in wire form, until one is answered; at least one.
         key: The question for the first of them.
         fresh: Take nothing out of the cache.
-        seconds: How long it may take; 0: as long as the servers may.
+        seconds: How long it may take; infinite: as long as the servers may.
 
     Attributes:
         future: Its result.
-        seconds: How long it may take; 0: as long as the servers may.
+        seconds: How long it may take.
     """
 
     __slots__ = (
@@ -82,13 +82,16 @@ class Lookup:
     def on_found(self, finding: Finding) -> None:
         """Hear what one name came to."""
         self._inquiry = None
-        self._take(finding)
+        if finding.kind is ANSWER and finding.answer is not None:
+            self._succeed(finding.answer)  # as nearly all do
+        else:
+            self._take(finding)
 
     def _take(self, finding: Finding | None) -> None:
         """Go on with what was found out, and with what is known at once of the names to ask for next."""
         while finding is not None:
             answer = finding.answer
-            if finding.kind is Kind.ANSWER and answer is not None:
+            if finding.kind is ANSWER and answer is not None:
                 self._succeed(answer)
                 return
             if finding.kind is Kind.ALIAS and answer is not None:
@@ -124,7 +127,7 @@ class Lookup:
             answer = finding.answer or answer
         if self._trail:
             answer = answer.replaced(attempts=self._trail + answer.attempts)
-        self._lookups.ended(self)
+        self._lookups.under_way.discard(self, self.seconds)
         self.future.set_result(answer)
 
     def _follow(self, link: Answer, target: bytes) -> Finding | None:
@@ -150,7 +153,7 @@ class Lookup:
         finding = self._failure
         assert finding is not None  # the last name has left one
         stale = self._lookups.stale(self._key) if finding.kind is Kind.FAILURE else None
-        self._lookups.ended(self)
+        self._lookups.under_way.discard(self, self.seconds)
         if stale is not None:
             self.future.set_result(stale)
         else:
@@ -159,7 +162,6 @@ class Lookup:
 
     def on_late(self) -> None:
         """Hear that it has taken too long."""
-        self.seconds = 0.0  # it does not wait any more
         if self._inquiry is not None:
             self._inquiry.note_waiting()
         inquiry = self._leave(late=True)
@@ -175,11 +177,10 @@ class Lookup:
 
     def give_up(self) -> None:
         """Hear that the resolver is closed."""
-        self.seconds = 0.0
         self.future.set_exception(ResolveCancelled(to_text(self._candidates[0]), type_name(self._key[1])))
 
     def _on_cancel(self, future: Future[Answer]) -> None:  # noqa: ARG002 - a callback
-        self._lookups.ended(self)
+        self._lookups.under_way.discard(self, self.seconds)
         self._leave()
 
     def _leave(self, *, late: bool = False) -> "Pursuit | None":

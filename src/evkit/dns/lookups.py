@@ -3,7 +3,7 @@
 It decides what the cache keeps of what was found. It knows nothing of what is asked next, nor of servers.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from evkit.core.future import Future
 from evkit.dns.alarm import Alarm
@@ -12,7 +12,7 @@ from evkit.dns.asker import Asker
 from evkit.dns.cache import STALE_TTL, Cache
 from evkit.dns.choice import FASTEST
 from evkit.dns.finding import Finding
-from evkit.dns.interpretation import Kind
+from evkit.dns.interpretation import ANSWER, Kind
 from evkit.dns.lookup import Lookup
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from evkit.dns.options import ResolverOptions
     from evkit.dns.pursuit import Key
     from evkit.dns.server_address import ServerAddress
+
+
+_FOREVER: Final = float("inf")
 
 
 class Lookups:
@@ -36,10 +39,10 @@ class Lookups:
         asker: Who asks.
         base: The event base.
         cache: What is known already.
-        under_way: Look-ups that are not done.
+        under_way: Look-ups that are not done, and until when each may take.
     """
 
-    __slots__ = ("_options", "_totals", "asker", "base", "cache", "under_way")
+    __slots__ = ("_options", "asker", "base", "cache", "under_way")
 
     def __init__(
         self, base: "EventBase", options: "ResolverOptions", context: "ssl.SSLContext | None" = None
@@ -47,9 +50,8 @@ class Lookups:
         self.base = base
         self.asker = Asker(base, options, self.remember, context)
         self.cache = make_cache(options)
-        self.under_way: set[Lookup] = set()
+        self.under_way: Alarm[Lookup] = Alarm(base, Lookup.on_late)
         self._options = options
-        self._totals: Alarm[Lookup] = Alarm(base, Lookup.on_late)
 
     def __repr__(self) -> str:
         return f"<Lookups under_way={len(self.under_way)} {self.asker!r} {self.cache!r}>"
@@ -88,15 +90,13 @@ class Lookups:
         self.asker.tally.lookups += 1
         key = (candidates[0], rdtype, tcp, ignore_tc)
         finding = None if fresh else self.cached(key)
-        if finding is not None and finding.kind is Kind.ANSWER and finding.answer is not None:
+        if finding is not None and finding.kind is ANSWER and finding.answer is not None:
             future: Future[Answer] = Future(self.base)
             future.set_result(finding.answer)
             return future
         seconds = self._options.total_timeout if timeout is None else timeout
-        lookup = Lookup(self, candidates, key, fresh, seconds or 0.0)
-        self.under_way.add(lookup)
-        if seconds:
-            self._totals.add(lookup, seconds)
+        lookup = Lookup(self, candidates, key, fresh, seconds or _FOREVER)
+        self.under_way.add(lookup, lookup.seconds, self.base.pass_time or self.base.now())
         lookup.begin(finding)
         return lookup.future
 
@@ -114,7 +114,7 @@ class Lookups:
         now = self.base.pass_time or self.base.now()
         if finding.answer is None:
             self.cache.put_failure(key, finding, now)
-        elif finding.kind in (Kind.ANSWER, Kind.ALIAS):
+        elif finding.kind is ANSWER or finding.kind is Kind.ALIAS:
             self.cache.put(key, finding, finding.answer.ttl, now)
         else:
             self.cache.put_negative(key, finding, finding.answer.ttl, now)
@@ -129,21 +129,14 @@ class Lookups:
             return None
         return entry.value.answer.aged(now - entry.stored_at, stale_ttl=int(STALE_TTL))
 
-    def ended(self, lookup: Lookup) -> None:
-        """Forget a look-up that is done."""
-        self.under_way.discard(lookup)
-        if lookup.seconds:
-            self._totals.discard(lookup, lookup.seconds)
-
     def close(self, *, tell: bool) -> None:
         """End all look-ups.
 
         Args:
             tell: Whether those who wait hear of it, by `ResolveCancelled`; else their futures stay pending.
         """
-        lookups, self.under_way = self.under_way, set()
+        lookups = self.under_way.close()
         self.asker.close()
-        self._totals.close()
         if tell:
             for lookup in lookups:
                 lookup.give_up()

@@ -31,13 +31,19 @@ RA: Final = 0x0080
 AD: Final = 0x0020
 CD: Final = 0x0010
 OPCODE_SHIFT: Final = 11
+OPCODE_BITS: Final = 0xF << OPCODE_SHIFT
+RCODE_BITS: Final = 0xF
+
+MAX_TTL: Final = 0x7FFFFFFF
+"""A TTL with its highest bit set counts as nothing: RFC 2181 §8."""
 
 Question = tuple[bytes, int, int]
 """The name as sent, in wire form; type; class."""
 Raw = tuple[bytes, int, int, int, int, int]
 """A record: the owner, folded; type; class; TTL in seconds; where its data begins in the message; how long that is."""
+Options = tuple[tuple[int, bytes], ...]
+"""Those of EDNS: code and data of each, in order."""
 
-_MAX_TTL: Final = 0x7FFFFFFF
 _DNSSEC_OK: Final = 0x8000
 _QUESTION: Final = Struct(">HH")
 _RECORD: Final = Struct(">HHIH")
@@ -87,7 +93,7 @@ class Opt(NamedTuple):
     udp_size: int
     version: int
     dnssec_ok: bool
-    options: tuple[tuple[int, bytes], ...]
+    options: Options
 
 
 class Message:
@@ -123,7 +129,7 @@ class Message:
         self.data = data
         self.id = message_id
         self.flags = flags
-        self.rcode = flags & 0xF
+        self.rcode = flags & RCODE_BITS
         self.questions: Sequence[Question] = ()
         self.answers: Sequence[Raw] = ()
         self.authority: Sequence[Raw] = ()
@@ -383,20 +389,24 @@ def _read_records(
                 raise MessageError(_MISPLACED_OPT, start)
             _read_opt(message, rdclass, ttl, start, length, limits)
         else:
-            # A TTL with its highest bit set counts as nothing: RFC 2181 §8.
-            section.append((owner, rdtype, rdclass, ttl if ttl <= _MAX_TTL else 0, start, length))
+            section.append((owner, rdtype, rdclass, ttl if ttl <= MAX_TTL else 0, start, length))
     return section, offset
 
 
 def _read_opt(message: Message, udp_size: int, ttl: int, start: int, length: int, limits: Limits) -> None:
     if message.opt is not None:
         raise MessageError("expected one OPT record, got two", start)
-    options = _read_options(message.data, start, length, limits) if length else ()
+    options = read_options(message.data, start, length, limits) if length else ()
     message.opt = Opt(udp_size, ttl >> 16 & 0xFF, bool(ttl & _DNSSEC_OK), options)
     message.rcode |= ttl >> 24 << 4
 
 
-def _read_options(data: bytes, start: int, length: int, limits: Limits) -> tuple[tuple[int, bytes], ...]:
+def read_options(data: bytes, start: int, length: int, limits: Limits = DEFAULT_LIMITS) -> Options:
+    """Read the data of an OPT record.
+
+    Raises:
+        MessageError: There are too many options, or the last one is not whole.
+    """
     options: list[tuple[int, bytes]] = []
     end = start + length
     offset = start

@@ -19,7 +19,8 @@ ROOT: Final = b"\0"
 _DOTS: Final = (".", "\u3002", "\uff0e", "\uff61")
 """Those of UTS 46 §4."""
 _MAX_TEXT: Final = 4 * MAX_NAME + 4  # each byte as \DDD, and a little more
-_SIZES: Final = tuple(bytes((size,)) for size in range(MAX_LABEL + 1))
+_SIZES: Final = {size: bytes((size,)) for size in range(1, MAX_LABEL + 1)}
+"""As they stand before labels."""
 
 _PLAIN: Final = re.compile(r"[!-\[\]-~]+")
 _LABEL: Final = re.compile(r"((?:[^\\.\u3002\uff0e\uff61]|\\.)*+)([.\u3002\uff0e\uff61]?)", re.DOTALL)
@@ -29,6 +30,14 @@ _ESCAPE: Final = re.compile(rb"\\(?:([0-9]{3})|(.))", re.DOTALL)
 _FREE: Final = b"!#%&'*+,-/0123456789:<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~"
 _SPECIAL: Final = re.compile(rb"[^%b]" % re.escape(_FREE))
 """Bytes of a label that are written with a backslash: what master files give a meaning, and what can't be seen."""
+_MOST_DOTTED: Final = 0x20
+"""A length up to this can't be taken for a character."""
+_DOT: Final = ord(".")
+_BACKSLASH: Final = ord("\\")
+_DOTTED: Final = bytes(
+    _DOT if byte <= _MOST_DOTTED else byte if byte in _FREE else _BACKSLASH for byte in range(256)
+)
+"""A dot for what may be a length, and a backslash for what has to be escaped."""
 
 
 def to_wire(name: str) -> bytes:
@@ -59,16 +68,11 @@ def to_wire(name: str) -> bytes:
 
 
 def _joined(labels: list[bytes], name: str) -> bytes:
-    parts = []
-    for label in labels:
-        size = len(label)
-        if not 0 < size <= MAX_LABEL:
-            what = f"one of {size} bytes" if size else "an empty one"
-            raise ValueError(f"expected labels of 1 to {MAX_LABEL} bytes, got {what} in {_show(name)}")
-        parts.append(_SIZES[size])
-        parts.append(label)
-    parts.append(ROOT)
-    wire = b"".join(parts)
+    try:
+        wire = b"".join([_SIZES[len(label)] + label for label in labels]) + ROOT
+    except KeyError as error:
+        what = f"one of {error.args[0]} bytes" if error.args[0] else "an empty one"
+        raise ValueError(f"expected labels of 1 to {MAX_LABEL} bytes, got {what} in {_show(name)}") from None
     if len(wire) > MAX_NAME:
         raise ValueError(f"expected a name of {MAX_NAME} bytes at most, got {len(wire)} in {_show(name)}")
     return wire
@@ -130,11 +134,15 @@ def to_text(wire: bytes) -> str:
     Args:
         wire: A whole name, as `to_wire` and the readers of messages give it.
     """
-    parts = labels(wire)
-    joined = b".".join(parts)
-    if len(joined.translate(None, _FREE)) >= len(parts):  # not just the dots between the labels
-        joined = b".".join([_SPECIAL.sub(_escaped, label) for label in parts])
-    return joined.decode() or "."
+    # As nearly all are: with a dot for each length, and for nothing else, it is done.
+    position = sizes = 0
+    while 0 < (size := wire[position]) <= _MOST_DOTTED:
+        position += size + 1
+        sizes += 1
+    dotted = wire.translate(_DOTTED)
+    if not size and dotted.count(_DOT) == sizes + 1 and _BACKSLASH not in dotted:
+        return dotted[1:-1].decode() or "."
+    return b".".join([_SPECIAL.sub(_escaped, label) for label in labels(wire)]).decode()
 
 
 def _escaped(match: re.Match[bytes]) -> bytes:

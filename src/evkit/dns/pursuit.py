@@ -17,6 +17,7 @@ from evkit.errors import ResolveTimeout, ServerFailure
 
 if TYPE_CHECKING:
     from evkit.dns.asker import Asker
+    from evkit.dns.nameserver import NameServer
     from evkit.dns.upstream import Upstream
 
 Key = tuple[bytes, int, bool, bool]
@@ -29,6 +30,8 @@ MAX_REPEATS: Final = 4
 OWN_SHORTAGE: Final = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
 """What keeps a question from being sent, and is not the server's fault."""
 _NEVER: Final = float("inf")
+_attempt: Final = tuple.__new__
+"""``_attempt(Attempt, fields)`` is `Attempt` without its detour."""
 _IN: Final = b"\0\1"
 """The class of the Internet, the only one that is asked for."""
 
@@ -66,6 +69,7 @@ class Pursuit:
         "_extra",
         "_failure",
         "_folded",
+        "_known",
         "_repeats",
         "_soft",
         "_timed_out",
@@ -94,6 +98,7 @@ class Pursuit:
         self.bad = False
         self._asker = asker
         self._upstreams: tuple[Upstream, ...] = ()
+        self._known: tuple[NameServer, ...] = ()
         # What is empty for most of its life is a tuple: each list would be one more thing for Python's collector.
         self._asked: Sequence[int] = ()  # how often each of them was; empty: none was yet
         self._current: Try | None = None  # the one whose time-out runs
@@ -111,10 +116,16 @@ class Pursuit:
         state = "over" if self.over else "under way" if self.launched else "waiting"
         return f"<{type(self).__name__} {self.name!r} {state} tries={len(self._tries)} waiters={len(self.waiters)}>"
 
-    def launch(self, upstreams: "tuple[Upstream, ...]") -> None:
-        """Ask, one of these servers after the other."""
+    def launch(self, upstreams: "tuple[Upstream, ...]", known: "tuple[NameServer, ...]") -> None:
+        """Ask, one of these servers after the other.
+
+        Args:
+            upstreams: The servers.
+            known: What is known of each.
+        """
         self.launched = True
         self._upstreams = upstreams
+        self._known = known
         self._asked = ()  # it may have been launched before
         self._soft = self._failure = None
         self._repeats = 0
@@ -125,6 +136,7 @@ class Pursuit:
         """Ask a server that is down, once, to see whether it is up again."""
         self.launched = True
         self._upstreams = (upstream,)
+        self._known = (upstream.known,)
         self._asked = (self._asker.options.attempts,)
         if self._send(upstream, by_stream=upstream.streams_only):
             self._start_waiting(self._asker.options.timeout)
@@ -142,10 +154,9 @@ class Pursuit:
 
     def _ask_next(self) -> None:
         """Ask the server whose turn it is; if there is none that could be asked, that is the end."""
-        upstreams, choice = self._upstreams, self._asker.choice
-        known = self._asker.known_of(upstreams)
+        upstreams, choose = self._upstreams, self._asker.choice.choose
         while True:
-            index = choice.choose(known, self._asked)
+            index = choose(self._known, self._asked)
             if index is None:
                 self._give_up_soon()
                 return
@@ -193,7 +204,7 @@ class Pursuit:
     def _note(self, server: str, transport: str, outcome: str, seconds: float) -> None:
         """Put into the trail how a try ended, or what came in place of its reply."""
         if len(self.trail) < MAX_TRAIL:
-            self.trail += (Attempt(server, transport, outcome, seconds),)
+            self.trail += (_attempt(Attempt, (server, transport, outcome, seconds)),)
 
     def _note_of(self, attempt: Try, outcome: str, now: float) -> None:
         self._note(attempt.upstream.text, attempt.transport, outcome, now - attempt.began)
@@ -217,8 +228,9 @@ class Pursuit:
     # Waiting
 
     def _start_waiting(self, seconds: float) -> None:
+        base = self._asker.base
         self._wait = seconds
-        self._asker.waits.add(self, seconds)
+        self._asker.waits.add(self, seconds, base.pass_time or base.now())
 
     def _stop_waiting(self) -> None:
         if self._wait:

@@ -126,7 +126,8 @@ class Resolver(Administration):
         configuration = self._current()
         wire = self._wire(name)
         rdtype = type_number(type)
-        check_total(timeout)
+        if timeout is not None:
+            check_total(timeout)
         names = configuration.candidates(wire, absolute=is_absolute(name)) if search else [wire]
         options = configuration.options
         return self._lookups.start(
@@ -250,7 +251,8 @@ class Resolver(Administration):
             raise ValueError(f"expected a port, as AI_NUMERICSERV says so, got {service!r}")
         port = service_port(service)
         check_lookup("localhost" if host is None else host, port, family)
-        check_total(timeout)
+        if timeout is not None:
+            check_total(timeout)
         name = b"" if host is None or usual_form(host) is not None else self._wire(host)
         types = _TYPES[family]
         if configuration.options.no_aaaa and family == socket.AF_UNSPEC:
@@ -290,11 +292,11 @@ def _whole(info: AddrInfo) -> AddrInfo:
     return info
 
 
-def check_total(timeout: float | None) -> None:
+def check_total(timeout: float) -> None:
     """Refuse what can't be the time for a look-up.
 
     Raises:
         ValueError: It is 0, negative, infinite or not a number.
     """
-    if timeout is not None and not 0 < timeout < float("inf"):
+    if not 0 < timeout < float("inf"):
         raise ValueError(f"expected a timeout in seconds above 0, or None, got {timeout!r}")

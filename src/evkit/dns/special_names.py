@@ -7,6 +7,7 @@ from evkit.dns.names import is_subdomain
 LOOPBACK: Final = ("127.0.0.1", "::1")
 _LOCALHOST: Final = b"\x09localhost\0"
 _NOWHERE: Final = (b"\x07invalid\0", b"\x05onion\0")
+_SPECIAL: Final = (_LOCALHOST, *_NOWHERE)
 
 
 def special_addresses(name: bytes) -> tuple[str, ...] | None:
@@ -21,8 +22,8 @@ def special_addresses(name: bytes) -> tuple[str, ...] | None:
 
     Source: RFC 6761 §6.3 and §6.4, RFC 7686 §2.
     """
-    if name.endswith(_LOCALHOST) and is_subdomain(name, _LOCALHOST):
+    if not name.endswith(_SPECIAL):
+        return None  # at once, as nearly all
+    if is_subdomain(name, _LOCALHOST):
         return LOOPBACK
-    if name.endswith(_NOWHERE) and any(is_subdomain(name, top) for top in _NOWHERE):
-        return ()
-    return None
+    return () if any(is_subdomain(name, top) for top in _NOWHERE) else None
