@@ -67,6 +67,7 @@ def test_every_example_is_run_here() -> None:
         "crawler.py",  # by test_examples_client.py, as the next
         "reverse_proxy.py",
         "name_server.py",  # by test_examples_dns.py
+        "evrpc.py",  # by test_examples_evrpc.py
     }
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
     for name in tested:
