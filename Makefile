@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check bench bench-core bench-client bench-dns bench-websocket bench-workers clean
+.PHONY: help run test lint check bench bench-core bench-client bench-dns bench-rpc bench-websocket bench-workers clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -39,9 +39,10 @@ bench: $(VENV)/.bench  ## measure evkit beside its peers (ARGS="--seconds 3" and
 bench-core: $(VENV)/.bench  ## measure the core beside libevent in C, asyncio and uvloop
 bench-client: $(VENV)/.bench  ## measure the HTTP client beside aiohttp and httpx
 bench-dns: $(VENV)/.bench  ## measure the resolver beside aiodns, pycares, dnspython and evdns
+bench-rpc: $(VENV)/.bench  ## measure RPC beside aio-msgpack-rpc, msgpack-rpc-python, grpcio and rpyc
 bench-websocket: $(VENV)/.bench  ## measure WebSockets beside websockets and picows
 bench-workers: $(VENV)/.bench  ## measure what a second worker brings
-bench-core bench-client bench-dns bench-websocket bench-workers:
+bench-core bench-client bench-dns bench-rpc bench-websocket bench-workers:
 	$(BIN)/python benchmarks/$(subst -,_,$@).py $(ARGS)
 
 clean:  ## remove what the targets made

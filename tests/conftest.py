@@ -22,6 +22,14 @@ from evkit.core.base import EventBase
 from evkit.core.config import EventConfig, supported_methods
 from evkit.core.flags import BASE_IGNORE_ENV
 from evkit.testing import FakeBase, ManualClock, base_with_fakes
+from evrpc_peers import make_evrpc_peer, make_libevent  # noqa: F401 - as above
+from rpc_peers import (  # noqa: F401 - as above
+    make_aio_peer,
+    make_go_peer,
+    make_lua_peer,
+    make_neovim,
+    make_pynvim_client,
+)
 
 # A busy machine is no defect: no example is too slow to count.
 settings.register_profile("evkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])

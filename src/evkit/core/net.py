@@ -6,7 +6,7 @@ Source: libevent's evutil. Knows nothing of events or buffers.
 import os
 import socket
 from errno import EACCES, EADDRINUSE, EAFNOSUPPORT, EINPROGRESS, EINTR
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from evkit.core.unix_socket import bind_unix, remove_if_abandoned
 
@@ -121,6 +121,30 @@ class Resolver(Protocol):
             LoopError: The resolver or its base is closed.
 
         Source: ``evdns_getaddrinfo``, RFC 6724 §6 for the order.
+        """
+
+
+@runtime_checkable
+class RecordResolver(Resolver, Protocol):
+    """A `Resolver` that finds other records, too: `evkit.dns.Resolver` is one, the system's is none."""
+
+    def resolve(self, name: str, type: str = "A") -> "Future[Any]":  # noqa: A002 - the field's term
+        """Look up the records of a type.
+
+        Args:
+            name: As ``"_rpc._tcp.example.org"``.
+            type: As ``"SRV"``.
+
+        Returns:
+            A future of an answer: iterating over it gives records, whose ``data`` is by type (that of an SRV record
+            unpacks into priority, weight, port and target, ``"."`` for none), and its ``ttl`` tells for how many
+            seconds they hold. To cancel the future is to stop the look-up. It fails as that of `Resolver.getaddrinfo`.
+
+        Raises:
+            ValueError: There can't be such a name, or there is no such type.
+            LoopError: The resolver or its base is closed.
+
+        Source: RFC 1035 §3.2, RFC 2782 for SRV.
         """
 
 

@@ -1,0 +1,1 @@
+"""The parts of the RPC benchmark: `bench_rpc.py` puts them together, `corebench` measures and reports."""

@@ -1,0 +1,392 @@
+"""`Client`: one peer to call, over a connection that is made when it is needed and made anew when it is lost.
+
+It decides when to connect, and what waits meanwhile. What happens on a connection is `Connection`'s business, how one
+is made `Dial`'s. It knows nothing of bytes.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from random import random
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from evkit.core.base import EventBase
+from evkit.core.bufferevent.common import BufferEvent
+from evkit.core.event import Event
+from evkit.core.net import Resolver
+from evkit.core.timers import check_seconds
+from evkit.rpc.backoff import Backoff
+from evkit.rpc.caller import Caller
+from evkit.rpc.connection import Connection
+from evkit.rpc.dialing import Dial, Dialling
+from evkit.rpc.errors import CallLost, ClientClosed, RPCError
+from evkit.rpc.extensions import HELLO, PING
+from evkit.rpc.hook_owner import HookOwner
+from evkit.rpc.hooks import Hooks
+from evkit.rpc.keepalive import Keepalive
+from evkit.rpc.limits import Limits
+from evkit.rpc.load import Load
+from evkit.rpc.pending import Default, Notice, Pending
+from evkit.rpc.protocol.coders import Coders
+from evkit.rpc.service import Service
+from evkit.rpc.target import Target, parse_target
+from evkit.rpc.waiting import Waiting
+
+if TYPE_CHECKING:
+    import ssl
+
+DEFAULT_TIMEOUT: Final = 10.0
+"""Seconds; see `evkit.rpc.server`."""
+DEFAULT_MAX_QUEUE: Final = 10_000
+DEFAULT_KEEPALIVE: Final = 30.0
+"""Seconds. gRPC's servers take a client that asks more often than that for a nuisance."""
+DEFAULT_BACKOFF: Final = Backoff()
+_STEADY: Final = 10.0
+"""Seconds that a connection has to last for the next attempt to be made at once when it ends."""
+
+
+class Client(Caller, HookOwner):
+    """A client of one server.
+
+        with EventBase() as base, Client(base, "127.0.0.1:7000") as client:
+            print(client.call("add", 2, 3).result())
+
+    It connects when something is called, and again when something is called after the connection was lost; with a
+    ``service``, or after `connect`, it keeps a connection all the time. Calls wait for the connection within their
+    time, and so the client may be there before its server.
+
+    Args:
+        base: The event base.
+        where: ``"host:port"``, ``"tls://host:port"``, ``"unix:/path"``, or ``(host, port)``.
+        timeout: Seconds that a call may take, connecting included; ``None``: no limit.
+        service: What the server can call here; ``None``: nothing.
+        limits: What the server may cost.
+        max_in_flight: Calls that the server gets before it has answered others; ``None``: any number. Some servers
+            lose calls that come before they have answered the last: those need 1.
+        max_queue: Calls that may wait to be sent; one more is `Overloaded`. ``None``: any number.
+        connect_timeout: Seconds for each attempt to connect, TLS included; ``None``: no limit.
+        reconnect: How long to wait after attempts that failed; ``None``: calls fail when one does, and nothing is tried
+            without a call.
+        keepalive: Seconds of silence after which the server is asked whether it is there: by the system, and where that
+            was agreed on by a hello, by a ping while an answer is waited for. ``None``: never.
+        hello: Say at first what this side understands beyond the protocol, and use what both do: for evkit's servers.
+            Others answer that there is no such method, or not at all, or close.
+        resolver: Finds addresses; ``None``: that of the base.
+        tls: What to trust and to show; ``None``: the system's certificates. Only for ``tls://``.
+        unicode_errors: What to do with text that is not UTF-8, as ``bytes.decode`` has it: ``"surrogateescape"`` for
+            peers that send binary data as text.
+        hooks: Those of somebody else, such as a pool; ``None``: its own.
+        debug: Send the traceback of what escapes a handler to the server.
+
+    Attributes:
+        target: Where the server is.
+        connection: The connection; ``None``: there is none now.
+        hooks: See `add_hook`.
+        error: Why there is none, if it is known: how the last one ended, or the last attempt.
+        on_connect: ``on_connect(connection)`` when there is one.
+        on_failure: ``on_failure(error)`` when an attempt has failed.
+        on_disconnect: ``on_disconnect(connection)`` when it is gone; its ``error`` tells why.
+
+    Raises:
+        ValueError: Something is out of range, or ``where`` is nowhere.
+        TypeError: Something is of a wrong type.
+
+    Source: ``evrpc_pool_new``, of one connection.
+    """
+
+    __slots__ = (
+        "_arriving",
+        "_base",
+        "_closed",
+        "_coders",
+        "_debug",
+        "_dial",
+        "_failures",
+        "_hello",
+        "_how",
+        "_keepalive",
+        "_load",
+        "_max_in_flight",
+        "_persistent",
+        "_reconnect",
+        "_retry",
+        "_service",
+        "_since",
+        "_timeout",
+        "_waiting",
+        "_watch",
+        "connection",
+        "error",
+        "hooks",
+        "on_connect",
+        "on_disconnect",
+        "on_failure",
+        "target",
+    )
+
+    def __init__(
+        self,
+        base: EventBase,
+        where: str | tuple[str, int] | Target,
+        *,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        service: Service | None = None,
+        limits: Limits | None = None,
+        max_in_flight: int | None = None,
+        max_queue: int | None = DEFAULT_MAX_QUEUE,
+        connect_timeout: float | None = DEFAULT_TIMEOUT,
+        reconnect: Backoff | None = DEFAULT_BACKOFF,
+        keepalive: float | None = DEFAULT_KEEPALIVE,
+        hello: bool = False,
+        resolver: Resolver | None = None,
+        tls: "ssl.SSLContext | None" = None,
+        unicode_errors: str = "strict",
+        hooks: Hooks | None = None,
+        debug: bool = False,
+    ) -> None:
+        for seconds in (timeout, connect_timeout, keepalive):
+            if seconds is not None:
+                check_seconds(seconds)
+        for name, number, least in (("max_in_flight", max_in_flight, 1), ("max_queue", max_queue, 0)):
+            if number is not None and (type(number) is not int or number < least):
+                raise ValueError(f"expected {name} as a number >= {least} or None, got {number!r}")
+        self._base = base
+        self.target = parse_target(where)
+        self._timeout = timeout
+        self.hooks = Hooks() if hooks is None else hooks
+        self.connection: Connection | None = None
+        self.on_connect: Callable[[Connection], object] | None = None
+        self.on_disconnect: Callable[[Connection], object] | None = None
+        self.on_failure: Callable[[Exception | None], object] | None = None
+        self.error: Exception | None = None
+        self._service = service or Service()
+        self._persistent = service is not None
+        self._coders = Coders(limits or Limits(), unicode_errors=unicode_errors)
+        self._load = Load()
+        self._how = Dialling(connect_timeout, resolver, tls, keepalive)
+        self._waiting = Waiting(base, max_queue)
+        self._max_in_flight = max_in_flight
+        self._reconnect = reconnect
+        self._keepalive = keepalive
+        self._hello = hello
+        self._debug = debug
+        self._closed = False
+        self._dial: Dial | None = None
+        self._arriving: Connection | None = None  # its hello is not answered yet
+        self._failures = 0
+        self._since = 0.0  # when the connection was there
+        self._retry = base.timer(self._on_retry)
+        self._watch: Keepalive | None = None
+        if self._persistent:
+            base.call_soon(self._need)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "connected" if self.connection else "away"
+        return f"<Client {state} of {self.target} waiting={len(self._waiting.calls)}>"
+
+    @property
+    def base(self) -> EventBase:
+        """The event base."""
+        return self._base
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that a call may take, connecting included; ``None``: no limit. It may be changed, for calls to come.
+
+        Source: ``evrpc_pool_set_timeout``.
+        """
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        if seconds is not None:
+            check_seconds(seconds)
+        self._timeout = seconds
+        if self.connection is not None:
+            self.connection.timeout = seconds
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def connect(self) -> None:
+        """Connect now, and keep a connection from now on. Harmless where there is one."""
+        self._persistent = True
+        self._need()
+
+    def close(self) -> None:
+        """Close; calls that are not answered fail with `ClientClosed`. Harmless when it is closed."""
+        if self._closed:
+            return
+        self._closed = True
+        self._retry.free()
+        dial, self._dial = self._dial, None
+        if dial is not None:
+            dial.cancel()
+        self._fail_waiting(ClientClosed(f"the client of {self.target} was closed"))
+        for connection in (self.connection, self._arriving):
+            if connection is not None:
+                connection.close()
+
+    # Calling
+
+    def begin(self, pending: Pending, params: list[Any]) -> None:
+        """See `Caller.begin`."""
+        connection = self.connection
+        if connection is not None and self._max_in_flight is None and not self._waiting.calls:
+            connection.begin(pending, params)
+            return
+        self._wait(pending, params)
+
+    def notify(self, method: str, *params: Any) -> None:
+        """See `Caller.notify`. Without a connection it waits for one, as long as a call would."""
+        if self.connection is not None and not self._waiting.calls:
+            self.connection.notify(method, *params)
+        else:
+            self._wait(Notice(method), list(params))
+
+    def _wait(self, pending: Pending, params: list[Any]) -> None:
+        if self._closed:
+            raise ClientClosed(f"the client of {self.target} is closed")
+        self._coders.pack(
+            (pending.method, params)
+        )  # what can't be sent is an error now, and not some time later
+        timeout = pending.timeout
+        self._waiting.add(pending, params, self.timeout if isinstance(timeout, Default) else timeout)
+        self._need()
+
+    def _need(self) -> None:
+        """Send what waits, and connect for that."""
+        if self.connection is not None:
+            self._send_waiting(self.connection)
+        elif not (self._closed or self._dial or self._arriving or self._retry.pending()):
+            self._connect()
+
+    def _send_waiting(self, connection: Connection) -> None:
+        most = self._max_in_flight
+        while most is None or len(connection.session.calls) < most:
+            taken = self._waiting.take()
+            if taken is None:
+                return
+            pending, params = taken
+            try:
+                if isinstance(pending, Notice):
+                    pending.detach()
+                    connection.notify(pending.method, *params)
+                else:
+                    connection.begin(pending, params)
+            except RPCError as error:
+                pending.fail(self._base, error)
+
+    def _fail_waiting(self, cause: Exception | None) -> None:
+        while (taken := self._waiting.take()) is not None:
+            pending, _ = taken
+            error: RPCError
+            if isinstance(cause, RPCError):
+                error = cause
+            else:
+                error = CallLost(pending.method, sent=False)
+                error.__cause__ = cause
+            pending.fail(self._base, error)
+
+    # Connecting
+
+    def _connect(self) -> None:
+        self._dial = Dial(self._base, self.target, self._how, self._on_dialled)
+        try:
+            self._dial.start()
+        except Exception as error:  # of the resolver, or of a system without sockets
+            self._on_dialled(None, error)
+
+    def _on_dialled(self, bev: BufferEvent | None, error: Exception | None) -> None:
+        self._dial = None
+        if bev is None:
+            self._on_failure(error)
+            return
+        connection = self.connection_type(
+            bev,
+            self._coders,
+            str(self.target),
+            self._service,
+            self._load,
+            timeout=self._timeout,
+            debug=self._debug,
+        )
+        connection.on_close = self._on_gone
+        if self._max_in_flight is not None:
+            connection.on_free = self._need
+        if self._hello:
+            self._greet(connection)
+        else:
+            self._on_connected(connection)
+
+    def _greet(self, connection: Connection) -> None:
+        """Agree on what is used beyond the protocol; a server that does not answer in time has agreed to nothing."""
+        self._arriving = connection
+        offer = connection.extensions.hello()
+        connection.start_call(HELLO, [offer], partial(self._on_hello, connection), timeout=self._how.timeout)
+
+    def _on_hello(self, connection: Connection, pending: Pending) -> None:
+        if connection.closed:
+            return
+        if pending.error is None:
+            connection.extensions.agree(pending.value)
+        self._on_connected(connection)
+
+    def _on_connected(self, connection: Connection) -> None:
+        self._since = self._base.now()
+        self._arriving = None
+        self.error = None
+        self.connection = connection
+        if self._keepalive is not None and PING in connection.features:
+            self._watch = Keepalive(connection, self._keepalive)
+        if self.on_connect is not None:
+            self.on_connect(connection)
+        if self.connection is connection:
+            self._send_waiting(connection)
+
+    def _on_gone(self, connection: Connection) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
+        if self.connection is not connection:  # it was lost before its hello was answered
+            self._arriving = None
+            self._on_failure(connection.error)
+            return
+        self.connection = None
+        self.error = connection.error
+        # A server that takes each connection and drops it, as one that is full does, is no better than none.
+        self._failures = 0 if self._base.now() - self._since >= _STEADY else self._failures + 1
+        try:
+            if self.on_disconnect is not None:
+                self.on_disconnect(connection)
+        finally:
+            self._connect_anew()
+
+    def _on_failure(self, error: Exception | None) -> None:
+        self.error = error
+        self._failures += 1
+        if self._reconnect is None:
+            self._fail_waiting(error)
+        if self.on_failure is not None and not self._closed:
+            self.on_failure(error)
+        self._connect_anew()
+
+    def _connect_anew(self) -> None:
+        """Connect again after a while, if anybody needs it."""
+        if self._reconnect is None:
+            if self._waiting.calls:
+                self._need()
+        elif not self._closed and (self._waiting.calls or self._persistent):
+            self._retry.add(self._reconnect.delay(self._failures, random()))  # noqa: S311 - no secret
+
+    def _on_retry(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
+        if self._waiting.calls or self._persistent:
+            self._need()

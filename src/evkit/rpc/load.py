@@ -1,0 +1,53 @@
+"""`Load`: how many requests are being served at once, over all connections of a server.
+
+A decider: it counts, and tells who waits that there is room again. What waiting means it does not know.
+"""
+
+from collections.abc import Callable
+
+
+class Load:
+    """Counts requests that are not answered yet.
+
+    Args:
+        most: How many there may be, ``>= 1``; ``None``: any number.
+
+    Attributes:
+        count: How many there are.
+        most: As given; may be changed.
+    """
+
+    __slots__ = ("_waiting", "count", "most")
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most = most
+        self.count = 0
+        self._waiting: dict[Callable[[], object], None] = {}
+
+    def __repr__(self) -> str:
+        return f"<Load {self.count} of {self.most} waiting={len(self._waiting)}>"
+
+    @property
+    def full(self) -> bool:
+        """Whether no more are to be begun."""
+        return self.most is not None and self.count >= self.most
+
+    def enter(self) -> None:
+        """Count one in."""
+        self.count += 1
+
+    def leave(self) -> None:
+        """Count one out, and call who waits for room, the longest first, while there is some."""
+        self.count -= 1
+        while self._waiting and not self.full:
+            there_is_room = next(iter(self._waiting))
+            del self._waiting[there_is_room]
+            there_is_room()
+
+    def wait(self, there_is_room: Callable[[], object]) -> None:
+        """Have ``there_is_room()`` called, once, when there is room again; asking again changes nothing."""
+        self._waiting[there_is_room] = None
+
+    def forget(self, there_is_room: Callable[[], object]) -> None:
+        """Don't call it."""
+        self._waiting.pop(there_is_room, None)

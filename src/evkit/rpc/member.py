@@ -1,0 +1,125 @@
+"""`Member`: one connection of a pool, kept alive by a client, and what the pool knows of it.
+
+It decides when the connection can be given calls. Which member gets a call is `evkit.rpc.balance`'s business.
+"""
+
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+from evkit.core.future import Future
+from evkit.core.net import Address
+from evkit.errors import EvkitError
+from evkit.rpc.client import Client
+from evkit.rpc.connection import Connection
+from evkit.rpc.discovery import Endpoint
+from evkit.rpc.health import Health
+
+if TYPE_CHECKING:
+    from evkit.core.base import EventBase
+
+
+class Keeper(Protocol):
+    """Whose member it is."""
+
+    def on_up(self, member: "Member") -> object:
+        """It has a connection."""
+
+    def on_down(self, member: "Member", error: EvkitError | None) -> object:
+        """Its connection is gone."""
+
+    def on_failed(self, member: "Member", error: Exception | None) -> object:
+        """It could not connect."""
+
+
+class Member:
+    """One connection of a pool.
+
+    Args:
+        client: Keeps it.
+        endpoint: Where it leads to; ``None``: to where the client says, and it is no affair of the discovery.
+        health: How it fares.
+        keeper: Hears of it.
+
+    Attributes:
+        client: As given.
+        endpoint: As given.
+        health: As given.
+        priority: See `evkit.rpc.balance.Balanced`.
+        weight: As above.
+        load: How many calls it has.
+        up: Whether it can be given calls.
+        leaving: Whether it is given none any more, and is closed when it has none.
+    """
+
+    __slots__ = ("_keeper", "client", "endpoint", "health", "leaving", "load", "priority", "up", "weight")
+
+    def __init__(self, client: Client, endpoint: Endpoint | None, health: Health, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self.client = client
+        self.endpoint = endpoint
+        self.health = health
+        self.priority = 0
+        self.weight = 1.0
+        self.load = 0
+        self.up = client.connection is not None
+        self.leaving = False
+        if endpoint is not None:
+            self.settle(endpoint)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_failure = self._on_failure
+
+    def __repr__(self) -> str:
+        state = "leaving" if self.leaving else "up" if self.up else "away"
+        return f"<Member {state} of {self.client.target} load={self.load} {self.health!r}>"
+
+    def settle(self, endpoint: Endpoint) -> None:
+        """Take on the priority and the weight that the same place has now."""
+        self.endpoint = endpoint
+        self.priority = endpoint.priority
+        self.weight = endpoint.weight
+
+    def leave(self) -> None:
+        """Be given no calls any more."""
+        self.leaving = True
+        self.up = False
+
+    def close(self) -> None:
+        """Close; calls that it has fail with `ClientClosed`."""
+        self.leave()
+        self.client.close()
+
+    def _on_connect(self, connection: Connection) -> None:  # noqa: ARG002 - a callback
+        self.up = not self.leaving
+        self._keeper.on_up(self)
+
+    def _on_disconnect(self, connection: Connection) -> None:
+        self.up = False
+        self._keeper.on_down(self, connection.error)
+
+    def _on_failure(self, error: Exception | None) -> None:
+        self._keeper.on_failed(self, error)
+
+
+class Pinned:
+    """A resolver that has found one address for all names: the server's certificate is for the name, still.
+
+    Args:
+        base: The event base.
+        address: The address.
+    """
+
+    __slots__ = ("_address", "_base")
+
+    def __init__(self, base: "EventBase", address: Address) -> None:
+        self._base = base
+        self._address = address
+
+    def __repr__(self) -> str:
+        return f"<Pinned to {self._address}>"
+
+    def getaddrinfo(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> Future[list[Address]]:  # noqa: ARG002 - the contract's
+        """See `Resolver.getaddrinfo`."""
+        future: Future[list[Address]] = Future(self._base)
+        future.set_result([self._address])
+        return future
