@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evkit.dns import names
 from evkit.dns.names import is_absolute, is_subdomain, labels, reverse_name, to_text, to_wire
 
 LABELS = st.binary(min_size=1, max_size=63)
@@ -131,6 +132,32 @@ def test_any_text_is_a_name_or_refused(text: str) -> None:
         return
     assert len(wire) <= 255
     assert to_wire(to_text(wire)) == wire
+
+
+WORDS = st.lists(st.text("aZ09-_*\x21\x22$();@\x7e", min_size=1, max_size=40), min_size=1, max_size=4)
+
+
+@given(WORDS, st.booleans())
+def test_a_name_that_was_made_of_text_has_the_text_that_it_has_otherwise(words: list[str], dot: bool) -> None:
+    wire = to_wire(".".join(words) + "." * dot)
+    remembered = to_text(wire)
+    names._TEXTS.clear()
+    assert to_text(wire) == remembered
+    assert to_wire(remembered) == wire
+
+
+def test_few_texts_are_remembered() -> None:
+    for number in range(5000):
+        to_wire(f"h{number}.test")
+    assert 0 < len(names._TEXTS) <= 4096
+
+
+@pytest.mark.parametrize("size", [0x20, 0x21, 0x2E, 0x3F])
+def test_no_length_is_taken_for_a_character(size: int) -> None:
+    label = b"x" * (size - 1) + b" "  # which could make up for the length
+    wire = bytes((size,)) + label + b"\1y\0"
+    assert to_text(wire) == "x" * (size - 1) + "\\032.y"
+    assert to_text(wire[:size] + b"z\1y\0") == "x" * (size - 1) + "z.y"
 
 
 @given(st.text(alphabet="abC-_*/.\\012359", min_size=1))

@@ -146,9 +146,7 @@ class Cache(Generic[Value]):
 
     def put(self, key: Hashable, value: Value, ttl: float, now: float) -> None:
         """Keep an answer. With a ``ttl`` of 0 it is not kept, and what was there before is gone all the same."""
-        if ttl > self._max_ttl:
-            ttl = self._max_ttl
-        self._keep(key, Entry(value, now, now + ttl))
+        self._keep(key, Entry(value, now, now + (ttl if ttl < self._max_ttl else self._max_ttl)))
 
     def put_negative(self, key: Hashable, value: Value, ttl: float, now: float) -> None:
         """Keep that there is no such name, or no such records.

@@ -90,9 +90,9 @@ class Choice:
 
         Source: c-ares' ``ARES_OPT_SERVER_FAILOVER``. libevent asks for ``google.com``.
         """
-        for index, server in enumerate(servers):
+        for server in servers:
             if not server.up and now >= server.copies_from and self._copies(server, now):
-                return index
+                return servers.index(server)
         return None
 
     def _copies(self, server: NameServer, now: float) -> bool:

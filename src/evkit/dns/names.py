@@ -22,7 +22,6 @@ _MAX_TEXT: Final = 4 * MAX_NAME + 4  # each byte as \DDD, and a little more
 _SIZES: Final = {size: bytes((size,)) for size in range(1, MAX_LABEL + 1)}
 """As they stand before labels."""
 
-_PLAIN: Final = re.compile(r"[!-\[\]-~]+")
 _LABEL: Final = re.compile(r"((?:[^\\.\u3002\uff0e\uff61]|\\.)*+)([.\u3002\uff0e\uff61]?)", re.DOTALL)
 """A label and the dot after it; the dots of UTS 46 §4 are dots."""
 _WRITTEN: Final = re.compile(rb"(?:[!-\[\]-~]|\\[0-9]{3}|\\[^0-9])*+")
@@ -30,6 +29,10 @@ _ESCAPE: Final = re.compile(rb"\\(?:([0-9]{3})|(.))", re.DOTALL)
 _FREE: Final = b"!#%&'*+,-/0123456789:<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~"
 _SPECIAL: Final = re.compile(rb"[^%b]" % re.escape(_FREE))
 """Bytes of a label that are written with a backslash: what master files give a meaning, and what can't be seen."""
+_PLAIN: Final = re.compile(f"[.{re.escape(_FREE.decode())}]+")
+_TEXTS: Final[dict[bytes, str]] = {}
+"""Texts of plain names that were made wire names of late: what was asked for is told of in the answer."""
+_MAX_TEXTS: Final = 4096
 _MOST_DOTTED: Final = 0x20
 """A length up to this can't be taken for a character."""
 _DOT: Final = ord(".")
@@ -61,10 +64,18 @@ def to_wire(name: str) -> bytes:
         raise ValueError(f"expected a name of 1 to {MAX_NAME - 2} characters, got {_show(name)}")
     if name == ".":
         return ROOT
-    labels = name.encode().split(b".") if _PLAIN.fullmatch(name) else _unusual_labels(name)
+    plain = _PLAIN.fullmatch(name)
+    labels = name.encode().split(b".") if plain else _unusual_labels(name)
+    text = name
     if not labels[-1]:
         del labels[-1]
-    return _joined(labels, name)
+        text = name[:-1]
+    wire = _joined(labels, name)
+    if plain:
+        if len(_TEXTS) >= _MAX_TEXTS:
+            _TEXTS.clear()
+        _TEXTS[wire] = text
+    return wire
 
 
 def _joined(labels: list[bytes], name: str) -> bytes:
@@ -134,6 +145,9 @@ def to_text(wire: bytes) -> str:
     Args:
         wire: A whole name, as `to_wire` and the readers of messages give it.
     """
+    text = _TEXTS.get(wire)
+    if text is not None:
+        return text
     # As nearly all are: with a dot for each length, and for nothing else, it is done.
     position = sizes = 0
     while 0 < (size := wire[position]) <= _MOST_DOTTED:

@@ -6,11 +6,13 @@ is `Inquiry`'s half. It knows nothing of sockets, caches, or who else asks.
 
 from collections.abc import Sequence
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 from evkit.core.log import LOG_WARN, log
 from evkit.dns.answer import Attempt
 from evkit.dns.finding import Finding, failed
+from evkit.dns.message import encode_question
 from evkit.dns.tries import Try
 from evkit.dns.types import rcode_name
 from evkit.errors import ResolveTimeout, ServerFailure
@@ -32,8 +34,12 @@ OWN_SHORTAGE: Final = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
 _NEVER: Final = float("inf")
 _attempt: Final = tuple.__new__
 """``_attempt(Attempt, fields)`` is `Attempt` without its detour."""
-_IN: Final = b"\0\1"
-"""The class of the Internet, the only one that is asked for."""
+
+
+@lru_cache(maxsize=64)
+def _tail(rdtype: int) -> bytes:
+    """Return type and class as they follow the name; that of the Internet is the only one that is asked for."""
+    return encode_question(b"", rdtype)
 
 
 class Waiter(Protocol):
@@ -90,7 +96,7 @@ class Pursuit:
     def __init__(self, asker: "Asker", key: Key) -> None:
         self.key = key
         self.name = key[0]
-        self.tail = key[1].to_bytes(2, "big") + _IN
+        self.tail = _tail(key[1])
         self.waiters: dict[Waiter, None] = {}
         self.launched = False
         self.over = False

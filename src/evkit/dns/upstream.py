@@ -123,8 +123,8 @@ class Upstream:
         attempt.cookie = self._cookie
         attempt.plain = not self._opt
         port = self.ports.pick()
-        number = attempt.id = self._number(port.tries)
-        port.send(attempt, encode_query(number, attempt.question, self._opt, self._flags))
+        attempt.id = self._number(port.tries)
+        port.send(attempt, encode_query(attempt.id, attempt.question, self._opt, self._flags))
         self.known.queries += 1
         return attempt
 

@@ -68,7 +68,7 @@ def read_usual(data: bytes, question: bytes, name: bytes, rdtype: int) -> tuple[
     """Read the reply to a question, if it is as most are.
 
     Args:
-        data: The reply. The caller has seen that id and question are right.
+        data: What came; the caller has seen that the id is right.
         question: What was asked, as it was sent.
         name: The name in it, folded.
         rdtype: The type in it.
