@@ -1,6 +1,8 @@
 """What a machine can check of the documentation: names, defaults and links are right, samples compile and run."""
 
 import builtins
+import concurrent.futures
+import enum
 import importlib
 import importlib.util
 import inspect
@@ -11,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import typing
 from collections.abc import Callable, Iterator
 from dataclasses import Field, fields
 from pathlib import Path
@@ -22,6 +25,8 @@ import evkit
 import evkit.dns
 import evkit.http
 import evkit.http.websocket
+import evkit.rpc
+import evkit.rpc.pool
 import evkit.testing
 from evkit import (
     Buffer,
@@ -137,10 +142,11 @@ def exists(name: str) -> bool:
 
 def _with_attributes(found: object) -> object:
     """Return an object of those classes whose attributes are on their objects alone."""
-    if found in (EventBase, Server):
+    if found in (EventBase, Server, evkit.rpc.Server):
         base = EventBase()
+        made = base if found is EventBase else found(base)  # type: ignore[operator]  # one of the two servers
         base.close()
-        return base if found is EventBase else Server(base)
+        return made
     return found
 
 
@@ -411,6 +417,8 @@ _GUIDES = [
     "threads",
     "testing",
     "performance",
+    "rpc",
+    "rpc-pool",
     "tour",
     "websocket",
 ]
@@ -421,9 +429,11 @@ _SPOKEN_OF: dict[str, tuple[object, ...]] = {
     "bev": (SocketBufferEvent, PairBufferEvent, TLSBufferEvent),
     "body": (BodyStream,),
     "buffer": (Buffer,),
-    "client": (Client,),
+    "call": (evkit.rpc.Call,),
+    "client": (Client, evkit.rpc.Client),
     "clock": (evkit.testing.ManualClock,),
-    "context": (ssl.SSLContext,),
+    "connection": (evkit.rpc.Connection,),
+    "context": (ssl.SSLContext, evkit.rpc.HookContext, evkit.rpc.FrameContext),
     "endpoint": (DatagramEndpoint,),
     "event": (Event,),
     "framed": (Framed,),
@@ -433,11 +443,15 @@ _SPOKEN_OF: dict[str, tuple[object, ...]] = {
     "listener": (Listener,),
     "output": (Buffer,),
     "pair": (evkit.testing.MemoryPair,),
+    "pending": (evkit.rpc.Pending,),
+    "pool": (evkit.rpc.pool.Pool,),
     "record": (Record,),
     "request": (evkit.http.Request,),
     "resolver": (Resolver,),
     "response": (Response,),
-    "server": (Server,),
+    "server": (Server, evkit.rpc.Server),
+    "sink": (evkit.rpc.Sink,),
+    "stream": (evkit.rpc.Stream,),
     "thread": (EventBaseThread,),
     "watcher": (Watcher,),
     "ws": (WebSocket,),
@@ -451,6 +465,8 @@ _FOREIGN = {
     "nsswitch",
     "resolv",
     "info",
+    "math",
+    "text",
     "os",
     "asyncio",
     "threading",
@@ -508,6 +524,35 @@ def test_each_name_of_dns_is_told_of() -> None:
     assert set(evkit.dns.__all__) <= told
 
 
+def test_each_name_of_rpc_is_told_of() -> None:
+    pages = [(ROOT / f"docs/{page}.md").read_text("utf-8") for page in ("rpc", "rpc-pool")]
+    assert set(evkit.rpc.__all__) <= set(re.findall(r"\w+", "".join(pages)))
+
+
+@pytest.mark.parametrize("field", fields(evkit.rpc.Limits), ids=lambda field: field.name)
+def test_default_limit_of_rpc(field: Field[int]) -> None:
+    assert default_beside("rpc.md", f"`Limits({field.name}=…)`") == getattr(evkit.rpc.Limits(), field.name)
+
+
+def test_options_of_rpc() -> None:
+    text = (ROOT / "docs/rpc.md").read_text("utf-8")
+    for head, kind in (
+        ("`Server(base, …)`", evkit.rpc.Server),
+        ("`Client(base, where, …)`", evkit.rpc.Client),
+    ):
+        table = text.partition(f"| {head} | default |")[2].partition("\n\n")[0]
+        told = {names(line)[0]: line.split("|")[2].strip(" `") for line in table.splitlines()[2:]}
+        made = keywords(kind.__init__)
+        assert told.keys() == made.keys()
+        for name, default in made.items():
+            if isinstance(default, float):
+                assert told[name] == f"{default:g} s"
+            elif default is None:
+                assert told[name] in ("none", "Limits()")
+            elif isinstance(default, int | str):
+                assert told[name] == as_told(default).strip("`") if isinstance(default, int) else default
+
+
 def test_each_public_name_is_told_of() -> None:
     told = set(re.findall(r"\w+", "".join(page.read_text("utf-8") for page in PAGES)))
     assert set(evkit.__all__) | set(evkit.testing.__all__) <= told
@@ -517,7 +562,19 @@ def test_each_public_name_is_told_of() -> None:
     "name", sorted({match[0] for _, code in spoken_of() if (match := _CLASS.match(code))} - _FIELDS)
 )
 def test_class_in_the_text_exists(name: str) -> None:
-    modules = (evkit, evkit.testing, evkit.http, evkit.http.websocket, evkit.dns, builtins)
+    modules = (
+        evkit,
+        evkit.testing,
+        evkit.http,
+        evkit.http.websocket,
+        evkit.dns,
+        evkit.rpc,
+        evkit.rpc.pool,
+        builtins,
+        concurrent.futures,
+        enum,
+        typing,
+    )
     assert any(hasattr(module, name) for module in modules)
 
 
@@ -569,6 +626,8 @@ def test_there_are_programs_to_run() -> None:
         "tour",
         "http",
         "http-client",
+        "rpc",
+        "rpc-pool",
         "websocket",
     ):
         assert any(where.startswith(f"docs/{page}.md") for where in running), page

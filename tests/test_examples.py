@@ -68,6 +68,10 @@ def test_every_example_is_run_here() -> None:
         "reverse_proxy.py",
         "name_server.py",  # by test_examples_dns.py
         "evrpc.py",  # by test_examples_evrpc.py
+        "rpc_server.py",  # by test_examples_rpc_basic.py, as the next
+        "rpc_client.py",
+        "rpc_hooks.py",  # by test_examples_rpc.py, as the next
+        "rpc_streams.py",
     }
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
     for name in tested:

@@ -304,6 +304,7 @@ def test_somebody_is_there_who_never_answers(shell: Shell) -> None:
         hint = "; if it is no server of evkit's, --plain may help"
         said = f"evkit rpc call: error: {where}: no answer within 0.05 s"
         assert shell("add", "-m", "0.05", where=where) == Done(3, [], [said + hint])
+        assert shell("add", "-m", "0.05", "--plain", where=f"tls://{where}").err[0].endswith("within 0.05 s")
         said = "evkit rpc call: error: add: no answer within 0.05 s"
         assert shell("add", "-m", "0.05", "--plain", where=where) == Done(3, [], [said])
 

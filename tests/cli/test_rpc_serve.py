@@ -1,5 +1,6 @@
 """``evkit rpc serve`` as a process: what it says, serves and refuses, and how it ends."""
 
+import resource
 import signal
 import socket
 import sys
@@ -150,6 +151,21 @@ def test_who_says_nothing_has_to_go(here: Path) -> None:
         with socket.create_connection(("127.0.0.1", port_in(program.err.next())), PATIENCE) as sock:
             assert sock.recv(1) == b""
         end(program)
+
+
+def test_it_may_have_as_many_clients_as_the_system_allows(here: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    (here / "files.py").write_text(
+        "import resource\n\ndef limits():\n    return resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+    )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft // 2, hard))
+    try:
+        with serve_anywhere(here, "files") as program:
+            caller = caller_of(program)
+            assert caller.call("limits") == [hard, hard]
+            caller.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_socket_that_was_passed_on(here: Path) -> None:

@@ -33,12 +33,6 @@ def has_addresses(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
     )
 
 
-def is_free(host: str, port: int) -> bool:
-    """Whether nobody listens there."""
-    with socket.socket() as sock:
-        return sock.connect_ex((host, port)) == errno.ECONNREFUSED
-
-
 class TestBindAll:
     def test_an_address(self, make: Make) -> None:
         (listener,) = bind_all("127.0.0.1", 0, make)
@@ -74,41 +68,58 @@ class TestBindAll:
 
     def test_one_that_is_in_use_undoes_the_others(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         has_addresses(monkeypatch, "127.0.0.2", "127.0.0.1")
+        given: list[socket.socket] = []
+
+        def recorded(sock: socket.socket) -> Listener:
+            given.append(sock)
+            return make(sock)
+
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             with pytest.raises(OSError, match=rf"in use: '127.0.0.1:{port}'"):
-                bind_all("name", port, make)
-            assert is_free("127.0.0.2", port)
+                bind_all("name", port, recorded)
+        assert [sock.fileno() for sock in given] == [-1]
 
     @pytest.mark.parametrize("others", [1, 7, 8])
     def test_a_port_of_the_systems_choice_that_another_address_has_not(
         self, make: Make, monkeypatch: pytest.MonkeyPatch, others: int
     ) -> None:
-        """The first address gets a port that is taken on the second one, so many times; it is tried eight times."""
+        """The port of the first address is taken on the second one, so many times; eight ports are tried."""
         has_addresses(monkeypatch, "127.0.0.1", "127.0.0.2")
-        taken: list[socket.socket] = []
+        firsts: list[socket.socket] = []
 
         def bound(address: Address, **options: bool) -> socket.socket:
-            if address[0] == "127.0.0.2" and len(taken) < others:
-                taken.append(socket.create_server((str(address[0]), int(address[1]))))
-            return bound_socket(address, **options)
+            if address[0] == "127.0.0.1":
+                firsts.append(bound_socket(address, **options))
+                return firsts[-1]
+            if len(firsts) <= others:
+                raise OSError(errno.EADDRINUSE, "taken")
+            return bound_socket(("127.0.0.2", 0))  # for the real one may be taken, too
 
         monkeypatch.setattr("evkit.core.binding.bound_socket", bound)
-        listeners: list[Listener] = []
-        try:
-            if others < 8:
-                listeners = bind_all("name", 0, make)
-                assert len({one.port for one in listeners} - {sock.getsockname()[1] for sock in taken}) == 1
-                assert len(listeners) == 2
-            else:
-                with pytest.raises(OSError, match="in use"):
-                    bind_all("name", 0, make)
-            assert len(taken) == others
-            for sock in taken:
-                assert is_free("127.0.0.1", sock.getsockname()[1])
-        finally:
-            for thing in (*taken, *listeners):
-                thing.close()
+        if others < 8:
+            listeners = bind_all("name", 0, make)
+            assert len(firsts) == others + 1
+            assert [one.address.rpartition(":")[0] for one in listeners] == ["127.0.0.1", "127.0.0.2"]
+            for listener in listeners:
+                listener.close()
+        else:
+            with pytest.raises(OSError, match="taken"):
+                bind_all("name", 0, make)
+            assert len(firsts) == 8
+        assert [sock.fileno() for sock in firsts] == [-1] * len(firsts)
+
+    def test_what_is_not_allowed_is_tried_once(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[Address] = []
+
+        def refuse(address: Address, **_options: bool) -> socket.socket:
+            asked.append(address)
+            raise PermissionError(errno.EACCES, "not allowed")
+
+        monkeypatch.setattr("evkit.core.binding.bound_socket", refuse)
+        with pytest.raises(PermissionError):
+            bind_all("127.0.0.1", 0, make)
+        assert asked == [("127.0.0.1", 0)]
 
     def test_a_listener_that_can_not_be_made_leaves_nothing(
         self, make: Make, monkeypatch: pytest.MonkeyPatch

@@ -798,3 +798,28 @@ def test_a_connection_tells_its_state(make: Make) -> None:
     assert repr(connection) == "<Connection open to the peer <Session idle calls=0 serving=0 stray=0>>"
     peer.close()
     assert repr(connection).startswith("<Connection closed to the peer")
+
+
+# Metadata
+
+
+def test_metadata_that_can_not_be_sent_leaves_no_call(make: Make) -> None:
+    connection, peer = make()
+    peer.send([0, 1, "$/hello", [{"v": 1, "features": ["meta"]}]])
+    peer.heard()
+    with pytest.raises(TypeError, match="object"):
+        connection.call("a", metadata={"x": object()})
+    assert not connection.session.calls
+    assert peer.heard() == []
+
+
+def test_metadata_that_breaks_the_rules_calls_no_handler(
+    make: Make, service: Service, log: list[str]
+) -> None:
+    called: list[int] = []
+    service.register(lambda: called.append(1), "note")
+    connection, peer = make()
+    peer.send([2, "$/meta", [1, {"credit": -1}]], [0, 1, "note", []])
+    assert connection.closed
+    assert called == []
+    assert len(log) == 1

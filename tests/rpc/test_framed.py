@@ -11,6 +11,7 @@ import pytest
 
 from evkit.core import EventBase, SocketBufferEvent, set_log_callback
 from evkit.rpc import CallLost, HookAborted, Service
+from evkit.rpc.framed import SUSPEND_INPUT_FRAMES, SUSPEND_OUTPUT_FRAMES
 from evkit.rpc.hook_context import FrameContext
 from evkit.rpc.hooked import HookedConnection
 from evkit.rpc.hooks import CONTINUE, INPUT, OUTPUT, PAUSE, TERMINATE, Hooks
@@ -120,7 +121,8 @@ class TestInput:
         connection, peer = make()
         peer.send(raw=request(1, "a") + request(2, "b"))
         peer.send(raw=request(3, "c"))
-        assert (len(pauses.contexts), peer.heard(), len(connection.bev.input)) == (1, [], 0)
+        assert (len(pauses.contexts), peer.heard()) == (1, [])
+        assert connection.bev.read_suspended & SUSPEND_INPUT_FRAMES
         for at in range(3):
             pauses.contexts[at].resume(CONTINUE)
             assert peer.heard() == [[1, at + 1, None, "abc"[at]]]
@@ -232,6 +234,7 @@ class TestOutput:
             assert len(pauses.contexts) == at + 1
             pauses.contexts[at].resume(CONTINUE)
             assert peer.heard() == [[2, "tell", [at]]]
+        assert connection.bev.read_suspended & SUSPEND_OUTPUT_FRAMES
         assert pauses.contexts[3].data == msgpack.packb([1, 1, None, "a"])
         pauses.contexts[3].resume(CONTINUE)
         assert peer.heard() == [[1, 1, None, "a"]]
@@ -273,15 +276,28 @@ class TestOutput:
         assert peer.heard() == [[1, 1, None, "a"]]
         assert connection.closed
 
-    def test_an_end_while_it_is_paused(self, make: Make, hooks: Hooks) -> None:
+    def test_what_is_paused_goes_before_a_stop(self, make: Make, hooks: Hooks) -> None:
         pauses = Pauses()
         hooks.add(OUTPUT, pauses, frames=True)
+        connection, peer = make()
+        connection.notify("tell")
+        connection.stop()
+        assert (peer.heard(), connection.closed, len(pauses.contexts)) == ([], False, 1)
+        pauses.contexts[0].resume(CONTINUE)
+        assert peer.heard() == [[2, "tell", []]]
+        assert peer.at_end()
+
+    def test_an_end_while_it_is_paused(self, make: Make, hooks: Hooks) -> None:
+        pauses = Pauses()
+        seen: list[FrameContext] = []
+        hooks.add(OUTPUT, pauses, frames=True)
+        hooks.add(OUTPUT, seen.append, frames=True)
         connection, peer = make()
         connection.notify("tell")
         peer.settle()
         connection.close()
         pauses.contexts[0].resume(CONTINUE)
-        assert peer.at_end()
+        assert (peer.at_end(), seen) == (True, [])
 
     def test_a_peer_that_does_not_read_answers_is_not_read(self, make: Make, hooks: Hooks) -> None:
         hooks.add(OUTPUT, wrap_plainly, frames=True)

@@ -62,6 +62,7 @@ def make(
 ) -> Iterator[Make]:
     """Make a connection with the hooks that there are, and the peer at its other end."""
     made: list[tuple[HookedConnection, Peer]] = []
+    load = Load()
 
     def connect(features: frozenset[str] = frozenset(), **limits: Any) -> tuple[HookedConnection, Peer]:
         ours, theirs = socket.socketpair()
@@ -71,7 +72,7 @@ def make(
             Coders(Limits(**limits)),
             "the peer",
             service,
-            Load(),
+            load,
             timeout=10.0,
         )
         connection.features = features
@@ -84,6 +85,7 @@ def make(
         connection.close()
         assert connection.session.serving == {}
         assert connection.session.calls == {}
+    assert load.count == 0
     assert [event for event in manual_base.events() if not event.internal] == []
 
 

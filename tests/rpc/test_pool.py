@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ class Site:
         self.told: list[Any] = []
         self.gave_up: list[str] = []
         self.refused = 0
+        self.order: list[object] = []  # the parameters of kept calls
         self.server.register(self._keep, "keep")
         self.server.register(lambda: self.where, "where")
         self.server.register(self.told.append, "tell")
@@ -56,6 +58,7 @@ class Site:
 
     def _keep(self, call: Call, *params: object) -> None:
         self.kept.append(call)
+        self.order += params
         call.on_cancel = lambda call: self.gave_up.append(call.method.name)
         call.defer()
 
@@ -203,6 +206,17 @@ def test_with_one_call_a_connection_the_others_wait_in_order(world: World) -> No
         assert world.outcome(calls[number]) == number
 
 
+def test_a_call_does_not_overtake_those_that_wait(world: World) -> None:
+    site = world.site()
+    pool = world.pool(max_in_flight=1)
+    pool.start_call("keep", ["first"], lambda pending: world.call(pool, "keep", "third"))
+    world.call(pool, "keep", "second")
+    for number in range(3):
+        world.kept(number + 1)
+        site.kept[number].reply(None)
+    assert site.order == ["first", "second", "third"]
+
+
 # What waits
 
 
@@ -236,7 +250,9 @@ def test_the_time_in_the_queue_counts(world: World) -> None:
 
 def test_the_time_in_the_queue_and_on_the_wire_is_one(world: World) -> None:
     where = unused()
-    pool = world.pool([where], connected=False, timeout=10.0)
+    pool = world.pool(
+        [where], connected=False, timeout=10.0, failures=1, reconnect=Backoff(0.1, 1.0, 0.1, 0.0)
+    )
     call = world.call(pool)
     world.advance(6.0)
     world.site(where)
@@ -248,6 +264,9 @@ def test_the_time_in_the_queue_and_on_the_wire_is_one(world: World) -> None:
     world.advance(0.2)
     assert isinstance(call.error, CallTimeout)
     assert call.error.timeout == 10.0
+    world.call(pool, "where")
+    world.settle()
+    assert pool.waiting == 1  # the server is to blame, and left out for a while
 
 
 def test_the_queue_has_an_end(world: World) -> None:
@@ -351,6 +370,31 @@ def test_it_is_repeated_so_often_and_no_more(world: World, retries: int) -> None
     assert len(site.kept) == retries + 1
 
 
+def test_the_time_may_be_over_before_the_pause(world: World) -> None:
+    world.site()
+    pool = world.pool(retry_pause=Backoff(5.0, jitter=0.0), timeout=3.0)
+    call = world.call(pool, idempotent=True)
+    ((site, _),) = world.kept()
+    site.drop()
+    world.settle()
+    world.advance(3.1)
+    assert isinstance(call.error, CallTimeout)
+    assert isinstance(call.error.__cause__, CallLost)
+
+
+def test_calls_fill_the_budget(world: World) -> None:
+    site = world.site()
+    pool = world.pool(budget=RetryBudget(ratio=1, per_second=0), retry_pause=AT_ONCE)
+    call = world.call(pool, idempotent=True)
+    world.kept()
+    site.drop()
+    world.settle()
+    world.advance(1.0)
+    world.kept(2)
+    site.kept[1].reply("again")
+    assert world.outcome(call) == "again"
+
+
 def test_without_budget_nothing_is_repeated(world: World) -> None:
     world.site()
     pool = world.pool(budget=RetryBudget(ratio=0, per_second=0), retry_pause=AT_ONCE)
@@ -407,6 +451,22 @@ def test_a_copy_that_fails_leaves_the_first_alone(world: World) -> None:
     assert call.error is None
     kept.reply("late, but here")
     assert world.outcome(call) == "late, but here"
+
+
+def test_a_copy_has_no_time_of_its_own(world: World) -> None:
+    world.site()
+    world.site()
+    pool = world.pool(timeout=10.0)
+    call = world.call(pool, idempotent=True, hedge_after=0.5)
+    ((first, _),) = world.kept()
+    world.advance(0.6)
+    world.kept(2)
+    first.drop()
+    world.advance(9.3)
+    assert call.error is None
+    world.advance(0.2)
+    assert isinstance(call.error, CallTimeout)
+    assert call.error.timeout == 10.0
 
 
 def test_there_is_no_copy_where_there_is_no_other_server(world: World) -> None:
@@ -475,6 +535,66 @@ def test_while_all_are_left_out_calls_wait(world: World) -> None:
     assert pool.waiting == 1
     world.advance(0.6)
     assert world.outcome(call) == site.where
+
+
+def test_an_answer_between_breaks_the_row(world: World) -> None:
+    site = world.site()
+    pool = world.pool(failures=2, timeout=1.0)
+    for _ in range(4):
+        slow = world.call(pool)
+        world.advance(1.1)
+        assert isinstance(slow.error, CallTimeout)
+        assert world.outcome(world.call(pool, "where")) == site.where
+
+
+def test_a_call_that_tries_a_server_and_is_given_up_lets_another_try(world: World) -> None:
+    site = world.site()
+    pool = world.pool(failures=1, reconnect=Backoff(5.0, jitter=0.0))
+    world.call(pool, timeout=1.0)
+    world.advance(1.1)
+    world.advance(5.1)
+    trying = world.call(pool)
+    other = world.call(pool, "where")
+    world.settle()
+    assert pool.waiting == 1
+    trying.cancel()
+    assert world.outcome(other) == site.where
+
+
+def test_a_server_that_is_lost_while_it_is_tried_gets_another_try(world: World) -> None:
+    site = world.site()
+    pool = world.pool(failures=1, reconnect=Backoff(5.0, jitter=0.0))
+    world.call(pool, timeout=1.0)
+    world.advance(1.1)
+    world.advance(5.1)
+    trying = world.call(pool)
+    world.kept(2)
+    site.drop()
+    assert isinstance(world.outcome(trying), CallLost)
+    world.advance(6.0)
+    world.advance(6.0)
+    assert world.outcome(world.call(pool, "where")) == site.where
+
+
+def test_a_connection_that_takes_nothing_more_is_passed_over(world: World) -> None:
+    """Its server has said that it is done, and does not read what was sent before."""
+    with socket.create_server((HOST, 0)) as listener:
+        pool = world.pool([listener.getsockname()], connected=False, timeout=None)
+        world.run(lambda: pool.clients[0].connection)
+        peer, _ = listener.accept()
+        with peer:
+            large = world.call(pool, "keep", b"x" * (32 << 20))
+            world.settle()
+            peer.shutdown(socket.SHUT_WR)
+            assert isinstance(world.outcome(large), CallLost)
+            assert pool.clients[0].connection is not None
+            call = world.call(pool, "where")
+            pool.notify("tell", 1)
+            assert (pool.waiting, repr(pool)) == (2, "<Pool open <Crew up=0 of 1> waiting=2>")
+            site = world.site()
+            pool.add_connection(site.where)
+            assert world.outcome(call) == site.where
+            world.run(lambda: site.told)
 
 
 # Servers that come and go
@@ -675,6 +795,30 @@ class FakeResolver:
         return future
 
 
+class FakeRecordResolver(FakeResolver):
+    """As above, with SRV records."""
+
+    def __init__(self, base: EventBase) -> None:
+        super().__init__(base)
+        self.services: dict[Site, int] = {}  # and their priorities
+
+    def resolve(self, name: str, type: str = "A") -> Future[Any]:  # noqa: A002 - the protocol's
+        records = []
+        for site, priority in self.services.items():
+            host, port = site.where.split(":")
+            self.hosts[f"host-{port}"] = [(host, int(port))]
+            records.append(SimpleNamespace(data=(priority, 1, int(port), f"host-{port}")))
+        future: Future[Any] = Future(self._base)
+        future.set_result(Records(records))
+        return future
+
+
+class Records(list[Any]):
+    """An answer."""
+
+    ttl = 60
+
+
 def address_of(site: Site) -> Address:
     host, port = site.where.split(":")
     return host, int(port)
@@ -696,6 +840,39 @@ def test_servers_come_and_go_with_their_name_while_calls_are_under_way(world: Wo
     one.kept[0].reply("finished")
     assert world.outcome(under_way) == "finished"
     world.run(lambda: not one.server.connections)
+
+
+def test_each_address_of_a_name_is_a_server(world: World) -> None:
+    one, two = world.site(), world.site()
+    resolver = FakeResolver(world.base)
+    resolver.hosts["rpc.test"] = [address_of(one), address_of(two)]
+    pool = world.pool(["rpc.test:1"], resolver=resolver)
+    assert {world.outcome(world.call(pool, "where")) for _ in range(40)} == {one.where, two.where}
+
+
+def test_priorities_may_change(world: World) -> None:
+    one, two = world.site(), world.site()
+    resolver = FakeRecordResolver(world.base)
+    resolver.services = {one: 10, two: 20}
+    pool = world.pool(["_rpc._tcp.rpc.test"], resolver=resolver)
+    world.advance(2.0)
+    assert {world.outcome(world.call(pool, "where")) for _ in range(10)} == {one.where}
+    resolver.services = {one: 20, two: 10}
+    world.advance(61.0)
+    assert {world.outcome(world.call(pool, "where")) for _ in range(10)} == {two.where}
+    assert [len(site.server.connections) for site in (one, two)] == [1, 1]
+
+
+def test_a_server_that_has_its_fill_is_no_reason_to_go_to_a_spare_one(world: World) -> None:
+    one, two = world.site(), world.site()
+    resolver = FakeRecordResolver(world.base)
+    resolver.services = {one: 10, two: 20}
+    pool = world.pool(["_rpc._tcp.rpc.test"], resolver=resolver, max_in_flight=1)
+    for _ in range(2):
+        world.call(pool)
+    world.kept()
+    world.settle()
+    assert (len(one.kept), len(two.kept), pool.waiting) == (1, 0, 1)
 
 
 def test_a_loss_has_the_name_looked_up_again(world: World) -> None:
@@ -800,6 +977,7 @@ def test_a_stream_waits_for_a_server_and_keeps_its_connection(world: World) -> N
     assert len(site.server.connections) == 1
     site.kept[0].reply("end")
     world.run(stream.result.done)
+    assert stream.result.result() == "end"
     world.run(lambda: not site.server.connections)
 
 

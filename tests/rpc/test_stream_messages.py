@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ from rpc_aids import Peer, connection_to
 
 ALL = frozenset({"meta", "cancel", "stream"})
 NONSENSE: list[Any] = [-1, 0, -(2**40), MAX_CREDIT + 1, 2**63, 1.5, "1", b"1", None, True, [1], {}]
+PATIENCE = 20.0
+"""Seconds after which a thread that has not come to its end is a failure. Passing tests never wait so long."""
 Make = Callable[..., tuple[Connection, Peer]]
 
 
@@ -384,7 +387,7 @@ class TestSend:
         @service.method
         def some(call: Call) -> None:
             call.defer()
-            thread = threading.Thread(target=work, args=(call,))
+            thread = threading.Thread(target=work, args=(call,), daemon=True)
             threads.append(thread)
             thread.start()
 
@@ -392,12 +395,13 @@ class TestSend:
         _, peer = make()
         peer.send([2, "$/meta", [7, {"credit": 1}]], [0, 7, "some", []])
         heard: list[Any] = []
-        while not heard or heard[-1][0] != 1:
+        deadline = time.monotonic() + PATIENCE
+        while (not heard or heard[-1][0] != 1) and time.monotonic() < deadline:
             new = peer.heard()
             heard += new
             if any(message[0] == 2 for message in new):
                 peer.send([2, "$/credit", [7, 1]])
-        threads[0].join()
+        threads[0].join(PATIENCE)
         assert [message[2][1] for message in heard[:-1]] == list(range(5))
         assert results == [True] * 5
 
@@ -417,19 +421,20 @@ class TestSend:
         @service.method
         def some(call: Call) -> None:
             call.defer()
-            thread = threading.Thread(target=work, args=(call,))
+            thread = threading.Thread(target=work, args=(call,), daemon=True)
             threads.append(thread)
             thread.start()
 
         threads: list[threading.Thread] = []
         _, peer = make()
         peer.send([2, "$/meta", [7, {"credit": 2}]], [0, 7, "some", []])
-        while not peer.heard():
+        deadline = time.monotonic() + PATIENCE
+        while not peer.heard() and time.monotonic() < deadline:
             pass
         peer.close()
-        while not results:
+        while len(results) < 2 and time.monotonic() < deadline:
             peer.settle()
-        threads[0].join()
+        threads[0].join(PATIENCE)
         assert results == ["nobody takes any more", "over"]
 
 
@@ -548,6 +553,23 @@ class TestHostileCallers:
         else:
             assert (connection.closed, peer.at_end()) == (True, True)
             assert "expected a credit of 1 to" in log[-1]
+
+    def test_a_generator_is_not_begun_for_such_credit(
+        self, make: Make, service: Service, log: list[str], manual_base: EventBase
+    ) -> None:
+        escaped: list[BaseException] = []
+        manual_base.exception_handler = lambda exception, _source: escaped.append(exception)
+        called: list[int] = []
+
+        @service.method
+        def count() -> Iterator[int]:
+            called.append(1)
+            return iter_of(3)
+
+        connection, peer = make()
+        peer.send([2, "$/meta", [7, {"credit": -1}]], [0, 7, "count", []])
+        assert (connection.closed, called, escaped) == (True, [], [])
+        assert "expected a credit" in log[-1]
 
     @pytest.mark.parametrize("credit", NONSENSE)
     def test_no_such_grant(self, make: Make, service: Service, log: list[str], credit: Any) -> None:

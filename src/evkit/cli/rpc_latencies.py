@@ -10,8 +10,6 @@ from typing import Final
 _BITS: Final = 7
 """Of a number that are kept, behind its first."""
 _NANOSECONDS: Final = 1_000_000_000
-_TOLERANCE: Final = 1e-6
-"""Of a call: 99.9 % of a thousand are 999, whatever a float says."""
 _LARGER_UNITS: Final = (("s", 1.0), ("ms", 1e3))
 _NEARLY_ONE: Final = 0.9995
 """What is written as 1, in three digits."""
@@ -44,7 +42,7 @@ class Latencies:
         self._most = max(self._most, nanoseconds)
         self.count += 1
 
-    def percentile(self, percent: float) -> float:
+    def percentile(self, percent: int) -> float:
         """Return in seconds what so many of a hundred did not exceed.
 
         Args:
@@ -55,9 +53,9 @@ class Latencies:
         """
         if percent == 0 or not self.count:
             return self._least / _NANOSECONDS
-        left = self.count * percent / 100 - _TOLERANCE
+        left = self.count * percent
         for bucket in sorted(self._counts):
-            left -= self._counts[bucket]
+            left -= 100 * self._counts[bucket]
             if left <= 0:
                 break
         return min(_end(bucket), self._most) / _NANOSECONDS

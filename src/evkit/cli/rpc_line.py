@@ -81,8 +81,6 @@ def _wait(client: Client, arguments: Namespace, hint: str) -> Connection:
         raise _silent(arguments, f"{_late(arguments)}{hint}") from error
     except (EvkitError, OSError, ValueError) as error:  # ValueError: a host that can't be one
         raise _silent(arguments, one_line(error)) from error
-    finally:
-        done.cancel()  # Ctrl-C, for one, leaves it as it is
 
 
 def finish(connection: Connection, arguments: Namespace) -> None:

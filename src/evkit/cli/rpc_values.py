@@ -101,9 +101,9 @@ def _text(value: object, margin: int) -> str:
 
 
 def _group(brackets: str, parts: list[str], margin: int) -> str:
-    """Put an array or a map on one line, if it fits and none of its parts has several."""
+    """Put an array or a map on one line, if it fits; one with a part that does not fit never does."""
     room = _WIDTH - margin
-    if sum(map(len, parts)) + 2 * len(parts) <= room and not any("\n" in part for part in parts):
+    if sum(map(len, parts)) + 2 * len(parts) <= room:
         return ", ".join(parts).join(brackets)
     pad = "\n" + " " * (margin + _STEP)
     return f"{brackets[0]}{pad}{f',{pad}'.join(parts)}\n{' ' * margin}{brackets[1]}"
@@ -123,7 +123,7 @@ def _printable(text: str, kept: str) -> str:
 
 
 def _escape(character: str) -> str:
-    return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
+    return json.dumps(character)[1:-1]
 
 
 # As JSON
@@ -136,8 +136,7 @@ def as_json(facts: dict[str, Any]) -> str:
     ``{"$map": [[KEY, VALUE], ...]}`` for a map whose keys are neither all strings nor all integers. A time is a string
     of RFC 3339, and a float that is no number one of "NaN", "Infinity" and "-Infinity".
     """
-    text = json.dumps({name: _plain(value) for name, value in facts.items()}, allow_nan=False)
-    return text.replace("\x7f", "\\u007f")  # which JSON need not escape, and a terminal would obey
+    return json.dumps({name: _plain(value) for name, value in facts.items()}, allow_nan=False)
 
 
 def _plain(value: object) -> object:

@@ -141,8 +141,8 @@ class Call:
             item: What MessagePack can carry.
 
         Returns:
-            Whether more may be sent now. If not, up to 1,000 items wait, and ``call.stream.output.on_ready()`` is
-            called when it is time to go on.
+            Whether to send more now. If not, `on_ready` is called when it is time to go on; up to 1,000 items wait
+            meanwhile.
 
         Raises:
             LocalProtocolError: The call is answered.
@@ -152,6 +152,17 @@ class Call:
         from evkit.rpc.stream_serving import send_item  # for those who use it
 
         return send_item(self, item)
+
+    @property
+    def on_ready(self) -> "Callable[[], object] | None":
+        """``on_ready()`` when `send` may go on. In the base's thread only: another one waits in `send`."""
+        return self.connection.extensions.streams.of(self).output.on_ready
+
+    @on_ready.setter
+    def on_ready(self, callback: "Callable[[], object] | None") -> None:
+        if callback is not None:
+            check_callback(callback)
+        self.connection.extensions.streams.of(self).output.on_ready = callback
 
     @property
     def items(self) -> "Stream[Any]":

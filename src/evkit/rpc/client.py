@@ -240,24 +240,26 @@ class Client(Caller, HookOwner):
     def begin(self, pending: Pending, params: list[Any]) -> None:
         """See `Caller.begin`."""
         connection = self.connection
-        if connection is not None and self._max_in_flight is None and not self._waiting.calls:
-            connection.begin(pending, params)
-            return
+        if connection is not None and not self._waiting.calls and not connection.ended:
+            most = self._max_in_flight
+            if most is None or len(connection.session.calls) < most:
+                connection.begin(pending, params)
+                return
         self._wait(pending, params)
 
     def notify(self, method: str, *params: Any) -> None:
         """See `Caller.notify`. Without a connection it waits for one, as long as a call would."""
-        if self.connection is not None and not self._waiting.calls:
-            self.connection.notify(method, *params)
+        connection = self.connection
+        if connection is not None and not self._waiting.calls and not connection.ended:
+            connection.notify(method, *params)
         else:
             self._wait(Notice(method), list(params))
 
     def _wait(self, pending: Pending, params: list[Any]) -> None:
         if self._closed:
             raise ClientClosed(f"the client of {self.target} is closed")
-        self._coders.pack(
-            (pending.method, params)
-        )  # what can't be sent is an error now, and not some time later
+        # What can't be sent is an error now, and not some time later.
+        self._coders.pack((pending.method, params, pending.metadata))
         timeout = pending.timeout
         self._waiting.add(pending, params, self.timeout if isinstance(timeout, Default) else timeout)
         self._need()
@@ -265,7 +267,8 @@ class Client(Caller, HookOwner):
     def _need(self) -> None:
         """Send what waits, and connect for that."""
         if self.connection is not None:
-            self._send_waiting(self.connection)
+            if not self.connection.ended:  # else `_on_gone` comes
+                self._send_waiting(self.connection)
         elif not (self._closed or self._dial or self._arriving or self._retry.pending()):
             self._connect()
 
@@ -282,27 +285,27 @@ class Client(Caller, HookOwner):
                     connection.notify(pending.method, *params)
                 else:
                     connection.begin(pending, params)
-            except RPCError as error:
-                pending.fail(self._base, error)
+            except (
+                Exception
+            ) as error:  # other than RPCError: of parameters that were changed while they waited
+                pending.fail(self._base, _not_sent(pending, error))
 
     def _fail_waiting(self, cause: Exception | None) -> None:
-        while (taken := self._waiting.take()) is not None:
-            pending, _ = taken
-            error: RPCError
-            if isinstance(cause, RPCError):
-                error = cause
-            else:
-                error = CallLost(pending.method, sent=False)
-                error.__cause__ = cause
-            pending.fail(self._base, error)
+        for pending in self._waiting.take_all():
+            if pending.owner is self._waiting:  # no other's callback has cancelled it
+                pending.fail(self._base, _not_sent(pending, cause))
 
     # Connecting
 
     def _connect(self) -> None:
-        self._dial = Dial(self._base, self.target, self._how, self._on_dialled)
+        self._dial = dial = Dial(self._base, self.target, self._how, self._on_dialled)
         try:
-            self._dial.start()
+            dial.start()
         except Exception as error:  # of the resolver, or of a system without sockets
+            self._base.call_soon(self._on_not_dialled, dial, error)
+
+    def _on_not_dialled(self, dial: Dial, error: Exception) -> None:
+        if self._dial is dial:
             self._on_dialled(None, error)
 
     def _on_dialled(self, bev: BufferEvent | None, error: Exception | None) -> None:
@@ -334,8 +337,8 @@ class Client(Caller, HookOwner):
         connection.start_call(HELLO, [offer], partial(self._on_hello, connection), timeout=self._how.timeout)
 
     def _on_hello(self, connection: Connection, pending: Pending) -> None:
-        if connection.closed:
-            return
+        if connection.closed or isinstance(pending.error, CallLost):
+            return  # `_on_gone` tells, or will
         if pending.error is None:
             connection.extensions.agree(pending.value)
         self._on_connected(connection)
@@ -343,14 +346,18 @@ class Client(Caller, HookOwner):
     def _on_connected(self, connection: Connection) -> None:
         self._since = self._base.now()
         self._arriving = None
-        self.error = None
+        self.error = self._waiting.why = None
         self.connection = connection
+        connection.timeout = self._timeout
         if self._keepalive is not None and PING in connection.features:
             self._watch = Keepalive(connection, self._keepalive)
         if self.on_connect is not None:
-            self.on_connect(connection)
+            try:
+                self.on_connect(connection)
+            except Exception as exception:  # let through, it would end the connection
+                self._base.escaped(exception, self.on_connect)
         if self.connection is connection:
-            self._send_waiting(connection)
+            self._need()
 
     def _on_gone(self, connection: Connection) -> None:
         watch, self._watch = self._watch, None
@@ -361,7 +368,7 @@ class Client(Caller, HookOwner):
             self._on_failure(connection.error)
             return
         self.connection = None
-        self.error = connection.error
+        self.error = self._waiting.why = connection.error
         # A server that takes each connection and drops it, as one that is full does, is no better than none.
         self._failures = 0 if self._base.now() - self._since >= _STEADY else self._failures + 1
         try:
@@ -371,13 +378,15 @@ class Client(Caller, HookOwner):
             self._connect_anew()
 
     def _on_failure(self, error: Exception | None) -> None:
-        self.error = error
+        self.error = self._waiting.why = error
         self._failures += 1
         if self._reconnect is None:
             self._fail_waiting(error)
-        if self.on_failure is not None and not self._closed:
-            self.on_failure(error)
-        self._connect_anew()
+        try:
+            if self.on_failure is not None and not self._closed:
+                self.on_failure(error)
+        finally:
+            self._connect_anew()
 
     def _connect_anew(self) -> None:
         """Connect again after a while, if anybody needs it."""
@@ -390,3 +399,12 @@ class Client(Caller, HookOwner):
     def _on_retry(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         if self._waiting.calls or self._persistent:
             self._need()
+
+
+def _not_sent(pending: Pending, cause: Exception | None) -> RPCError:
+    """Return what a call that was never sent fails with."""
+    if isinstance(cause, RPCError):
+        return cause
+    error = CallLost(pending.method, sent=False)
+    error.__cause__ = cause
+    return error

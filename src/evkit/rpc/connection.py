@@ -95,11 +95,19 @@ class Connection(Serving, Caller):
         elif timeout is not None:
             pending.limit(self.base, timeout)
         if self.features:
-            self.extensions.preface(pending)
+            self._preface(pending)
         self._out.append(data)
         if not self._queued:
             self._queued = True
             self.base.queues.outbox.append(self)
+
+    def _preface(self, pending: Pending) -> None:
+        try:
+            self.extensions.preface(pending)
+        except Exception:  # of metadata that can't be sent
+            del self.session.calls[pending.number]
+            pending.detach()
+            raise
 
     def notify(self, method: str, *params: Any) -> None:
         """See `Caller.notify`."""
@@ -191,7 +199,8 @@ class Connection(Serving, Caller):
         """See `Link.fail_calls`."""
         calls, self.session.calls = self.session.calls, {}
         for pending in calls.values():
-            pending.fail(self.base, self._lost(pending, sent=True))
+            if pending.owner is self:  # no other's callback has cancelled it
+                pending.fail(self.base, self._lost(pending, sent=True))
 
     def _lost(self, pending: Pending, *, sent: bool) -> RPCError:
         if self._closing:

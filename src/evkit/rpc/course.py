@@ -252,7 +252,7 @@ class Course:
         member.load += 1
         self._attempts.append(attempt)
         try:
-            member.client.begin(attempt, self._params)
+            member.begin(attempt, self._params)
         except BaseException:
             self._drop(attempt)
             raise
@@ -263,10 +263,10 @@ class Course:
     def _hand_over(self, member: "Member") -> None:
         """Let a member have the call itself: nothing that is sent is repeated then."""
         if isinstance(self.pending, Notice):
-            member.client.notify(self.pending.method, *self._params)
+            member.notify(self.pending.method, self._params)
             self.pending.detach()
         else:
-            member.client.begin(self.pending, self._params)
+            member.begin(self.pending, self._params)
             self._pool.handed_over(self.pending, member)
 
     def on_attempt(self, attempt: Attempt) -> None:

@@ -251,9 +251,8 @@ class Crew:
 
     def on_failed(self, member: Member, error: Exception | None) -> None:
         """See `Keeper.on_failed`."""
-        if not (member.leaving or self._closed):
-            self._lost_by = error
-            self._finder.lost()
+        if not member.leaving:
+            self._lost_by = error  # the finder looks again as long as anybody is away
 
     def _is_away(self) -> bool:
         return not self._members or not all(member.up or member.leaving for member in self._members)

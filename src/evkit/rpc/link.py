@@ -14,7 +14,6 @@ from evkit.core.flags import (
     BEV_EVENT_EOF,
     BEV_EVENT_READING,
     BEV_EVENT_TIMEOUT,
-    BEV_EVENT_WRITING,
     EV_READ,
     EV_WRITE,
 )
@@ -116,6 +115,11 @@ class Link:
     def limits(self) -> Limits:
         """What the peer may cost."""
         return self.session.limits
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can be called any more: it is closed, or about to be."""
+        return self.closed or self._ended
 
     # Out
 
@@ -257,14 +261,17 @@ class Link:
             self.wake_at(self._forgive_at)
 
     def _look_at_partial(self, now: float) -> None:
+        limit = self.limits.message_timeout
         if not self.session.partial or self._partial_start < 0:
             self._partial_start = -1
         elif self.session.partial_start != self._partial_start:
             self._watch_partial()
         elif now < self._partial_due:
             self.wake_at(self._partial_due)
+        elif self.session.held and limit is not None:  # it is this side that does not read
+            self._partial_due = now + limit
+            self.wake_at(self._partial_due)
         else:
-            limit = self.limits.message_timeout
             self.lose(TransportTimeout(f"a message was not whole after {limit:g} s", during="read"))
 
     # Time
@@ -280,13 +287,21 @@ class Link:
     def _on_timer(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         self._wake = NEVER
         now = self.base.now()
-        if self._farewell_due <= now:
+        if self._farewell_due <= now and not self._put_off_farewell(now):
             self.close()
             return
         self._look_at_strays(now)
         self._look_at_partial(now)
         if not self.closed:
             self.look_at_calls(now)
+
+    def _put_off_farewell(self, now: float) -> bool:
+        """Wait on for a peer that is still taking what it was sent; the write time-out is for one that does not."""
+        if not self.bev.output.length:
+            return False
+        self._farewell_due = now + FAREWELL
+        self.wake_at(self._farewell_due)
+        return True
 
     def look_at_calls(self, now: float) -> None:
         """See which calls are late. For a subclass."""
@@ -348,8 +363,10 @@ class Link:
         self.wake_at(self._farewell_due)
 
     def _on_farewell(self, bev: BufferEvent, what: int) -> None:
-        if not what & BEV_EVENT_WRITING:
+        if not what & BEV_EVENT_EOF:
             bev.close()
+        elif what & BEV_EVENT_READING:  # it has said all, and may still be reading
+            bev.close_when_drained()
 
     def refuse(self, error: EvkitError | None) -> None:
         """End a connection whose peer breaks the rules, and log which."""

@@ -37,9 +37,13 @@ class Load:
         self.count += 1
 
     def leave(self) -> None:
-        """Count one out, and call who waits for room, the longest first, while there is some."""
+        """Count one out, and call who has waited longest for room; what that one leaves it has to `pass_on`."""
         self.count -= 1
-        while self._waiting and not self.full:
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        """Call who has waited longest, if there is room."""
+        if self._waiting and not self.full:
             there_is_room = next(iter(self._waiting))
             del self._waiting[there_is_room]
             there_is_room()

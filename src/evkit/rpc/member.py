@@ -4,15 +4,17 @@ It decides when the connection can be given calls. Which member gets a call is `
 """
 
 import socket
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from evkit.core.future import Future
-from evkit.core.net import Address
+from evkit.core.net import Address, format_address
 from evkit.errors import EvkitError
 from evkit.rpc.client import Client
 from evkit.rpc.connection import Connection
 from evkit.rpc.discovery import Endpoint
+from evkit.rpc.errors import CallLost
 from evkit.rpc.health import Health
+from evkit.rpc.pending import Pending
 
 if TYPE_CHECKING:
     from evkit.core.base import EventBase
@@ -79,6 +81,26 @@ class Member:
         self.priority = endpoint.priority
         self.weight = endpoint.weight
 
+    def begin(self, pending: Pending, params: list[Any]) -> None:
+        """Send a call; see `Caller.begin`.
+
+        Raises:
+            CallLost: The connection takes nothing more, though it is not closed yet. A client would keep the call until
+                it has another connection; a pool knows of better places.
+        """
+        self._check(pending.method)
+        self.client.begin(pending, params)
+
+    def notify(self, method: str, params: list[Any]) -> None:
+        """Send a notification. Raises as `begin`."""
+        self._check(method)
+        self.client.notify(method, *params)
+
+    def _check(self, method: str) -> None:
+        connection = self.client.connection
+        if connection is None or connection.ended:
+            raise CallLost(method, sent=False)
+
     def leave(self) -> None:
         """Be given no calls any more."""
         self.leaving = True
@@ -116,7 +138,7 @@ class Pinned:
         self._address = address
 
     def __repr__(self) -> str:
-        return f"<Pinned to {self._address}>"
+        return f"<Pinned to {format_address(self._address)}>"
 
     def getaddrinfo(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> Future[list[Address]]:  # noqa: ARG002 - the contract's
         """See `Resolver.getaddrinfo`."""

@@ -187,7 +187,7 @@ class Server(Service, HookOwner):
         """
         try:
             check_server_tls(tls)
-            if sock.family != socket.AF_UNIX:
+            if sock.family != socket.AF_UNIX and sock.type == socket.SOCK_STREAM:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)  # accepted ones inherit it
             listener = Listener(self.base, partial(self._on_accept, tls), sock, backlog=backlog)
         except BaseException:

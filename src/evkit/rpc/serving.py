@@ -142,9 +142,11 @@ class Serving(Link):
 
     def on_bad_request(self, number: int, method: str | None, code: int, reason: str) -> None:  # noqa: ARG002 - the contract's
         """Answer what is no request."""
+        self.metadata_ahead.pop(number, None)
         self.send_error(number, MethodError(reason, code))
 
     def _on_unknown(self, number: int, name: str, params: list[Any]) -> None:
+        self.metadata_ahead.pop(number, None)
         if name.startswith(CONTROL) and self.extensions.on_request(number, name, params):
             return
         self.send_error(number, self.unknown(name))
@@ -163,6 +165,9 @@ class Serving(Link):
         method, number = call.method, call.number
         if number is not None and self.metadata_ahead:
             self.extensions.prepare(call, self.metadata_ahead.pop(number, None))
+            if self.session.error is not None:  # it has granted what is no credit
+                call.end()
+                return
         try:
             result = method.invoke(call, params)
         except KeyboardInterrupt:
@@ -224,7 +229,16 @@ class Serving(Link):
         self._load.wait(self._on_room)
 
     def _on_room(self) -> None:
-        self._unhold_soon(HELD_LOAD)
+        self.base.call_soon(self._use_room)
+
+    def _use_room(self) -> None:
+        """Go on, unless another was faster; let the next one have what is left."""
+        if not self.closed:
+            if self._load.full:
+                self._wait_for_load()
+                return
+            self._unhold(HELD_LOAD)
+        self._load.pass_on()
 
     def _unhold_soon(self, reason: int) -> None:
         """Go on from the loop: who answers is somewhere in the middle of something."""

@@ -4,6 +4,7 @@ It decides how many there may be, and ends those that are late. When a connectio
 them out.
 """
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from evkit.rpc.errors import CallTimeout, Overloaded
@@ -22,14 +23,16 @@ class Waiting:
 
     Attributes:
         calls: What they are to be sent with.
+        why: What keeps them waiting, if that is known: the cause of their being late.
     """
 
-    __slots__ = ("_base", "_most", "calls")
+    __slots__ = ("_base", "_most", "calls", "why")
 
     def __init__(self, base: "EventBase", most: int | None) -> None:
         self._base = base
         self._most = most
-        self.calls: dict[Pending, list[Any]] = {}
+        self.why: Exception | None = None
+        self.calls: OrderedDict[Pending, list[Any]] = OrderedDict()  # a dict's first is not found at once
 
     def __repr__(self) -> str:
         return f"<Waiting {len(self.calls)} of {self._most}>"
@@ -54,9 +57,13 @@ class Waiting:
 
     def take(self) -> tuple[Pending, list[Any]] | None:
         """Take out the oldest; ``None``: there is none."""
-        for pending in self.calls:
-            return pending, self.calls.pop(pending)
-        return None
+        return self.calls.popitem(last=False) if self.calls else None
+
+    def take_all(self) -> list[Pending]:
+        """Take out all, the oldest first; they are still its own, unless they are cancelled meanwhile."""
+        pendings = list(self.calls)
+        self.calls.clear()
+        return pendings
 
     def abandon(self, pending: Pending) -> None:
         """See `Owner.abandon`."""
@@ -65,4 +72,6 @@ class Waiting:
     def late(self, pending: Pending, seconds: float) -> None:
         """See `Owner.late`."""
         self.abandon(pending)
-        pending.fail(self._base, CallTimeout(pending.method, seconds))
+        late = CallTimeout(pending.method, seconds)
+        late.__cause__ = self.why
+        pending.fail(self._base, late)

@@ -254,6 +254,33 @@ class TestStopping:
         assert kept.closed == kept.requests
         assert stopped == [True]
 
+    @pytest.mark.parametrize("transport", ["udp", "tcp"])
+    def test_who_is_told_is_told_when_all_is_closed(self, start: Start, transport: str) -> None:
+        kept = Kept()
+        told: list[tuple[bool, int, bool]] = []
+
+        def stopped() -> None:
+            closed = all(endpoint.closed for endpoint in setting.port.endpoints)
+            told.append((closed, setting.port.tcp_connections, kept.closed == kept.requests))
+
+        setting = start(kept)
+        client = setting.udp() if transport == "udp" else setting.tcp()
+        client.send(query())
+        setting.run(lambda: kept.requests)
+        setting.port.stop(0, stopped)
+        setting.run(lambda: setting.port.closed)
+        assert told == [(True, 0, True)]
+
+    def test_what_hears_of_the_close_may_close_again(self, start: Start) -> None:
+        kept = Kept()
+        told: list[bool] = []
+        setting = start(kept)
+        setting.udp().ask(query())
+        kept.requests[0].on_close = lambda request: setting.port.close()
+        setting.port.stop(0, lambda: told.append(all(endpoint.closed for endpoint in setting.port.endpoints)))
+        setting.run(lambda: setting.port.closed)
+        assert told == [True]
+
     def test_no_grace_at_all(self, start: Start) -> None:
         kept = Kept()
         setting = start(kept)

@@ -64,11 +64,9 @@ class ServerPort:
             raise TypeError(f"limits must be ServerLimits(…) or None, got {limits!r}")
         self.base = base
         self.statistics = ServerStatistics()
-        self._service = Service(
-            base, handler, limits or ServerLimits(), self.statistics, self._look_whether_stopped
-        )
+        self._service = Service(base, handler, limits or ServerLimits(), self.statistics, self._on_idle)
         self._channels: list[UdpChannel] = []
-        self._door = TcpDoor(self._service, self._look_whether_stopped)
+        self._door = TcpDoor(self._service, self._on_idle)
         self._state = "open"
         self._stopped: list[Callable[[], object]] = []  # whom to tell
         self._grace = base.timer(self._on_grace_over)
@@ -222,16 +220,21 @@ class ServerPort:
             self._door.close()
             for endpoint in self.endpoints:
                 endpoint.close()
-        self._tell_stopped()
+            self._tell_stopped()
 
     def _on_grace_over(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         self.close()
 
-    def _look_whether_stopped(self) -> None:
+    def _on_idle(self) -> None:
+        # What is given up by `close` comes here, too, before all is closed.
         if self._state == "stopping" and not self.waiting and not self.tcp_connections:
             self.close()
-        elif self._state == "closed":
+
+    def _look_whether_stopped(self) -> None:
+        if self._state == "closed":
             self._tell_stopped()
+        else:
+            self._on_idle()
 
     def _tell_stopped(self) -> None:
         waiting, self._stopped = self._stopped, []
