@@ -256,7 +256,21 @@ def test_a_dname_that_renames_for_ever() -> None:
     zone = Zone.parse(HEAD + "x DNAME a.x\n")
     code, _, answer, _, _ = ask("b.x.example.org", "A", zone)
     assert code == "NOERROR"
-    assert len(answer) <= 2 * 17
+    assert len(answer) == 1 + 17
+    assert answer[0] == "x.example.org 3600 DNAME a.x.example.org."
+    assert len(set(answer)) == len(answer)
+
+
+def test_two_dnames_that_lead_to_each_other() -> None:
+    zone = Zone.parse(HEAD + "x DNAME y\ny DNAME x\n")
+    code, _, answer, _, _ = ask("b.x.example.org", "A", zone)
+    assert code == "NOERROR"
+    assert sorted(answer) == [
+        "b.x.example.org 3600 CNAME b.y.example.org.",
+        "b.y.example.org 3600 CNAME b.x.example.org.",
+        "x.example.org 3600 DNAME y.example.org.",
+        "y.example.org 3600 DNAME x.example.org.",
+    ]
 
 
 def test_the_zone_of_the_root() -> None:

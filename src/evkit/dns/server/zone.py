@@ -218,12 +218,16 @@ class _Search:
 
     def _rename(self, name: bytes, dname: Entry) -> bytes | None:
         """Follow a DNAME: everything below its owner is below its target instead."""
-        self._answer.append(dname)
+        if dname not in self._answer:
+            self._answer.append(dname)
         target = name[: len(name) - len(dname.owner)] + dname.rdata
         if len(target) > MAX_NAME:
             self._code = _YXDOMAIN
             return None
-        self._answer.append(Entry(name, CNAME, IN, dname.ttl, target))
+        alias = Entry(name, CNAME, IN, dname.ttl, target)
+        if alias in self._answer:
+            return None  # as in `_take`
+        self._answer.append(alias)
         return None if self._rdtype == CNAME else target
 
     def _add_addresses(self, entry: Entry) -> None:
