@@ -17,7 +17,7 @@ from evkit.rpc.protocol.coders import Coders
 from evkit.rpc.service import Service
 
 HOST = "127.0.0.1"
-PATIENCE = 3.0
+PATIENCE = 30.0
 """Seconds after which what has not come never will. Passing tests don't wait so long."""
 
 

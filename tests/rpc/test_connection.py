@@ -823,3 +823,56 @@ def test_metadata_that_breaks_the_rules_calls_no_handler(
     assert connection.closed
     assert called == []
     assert len(log) == 1
+
+
+# A peer that is slow to take what it is sent
+
+
+def read_all(peer: Peer) -> int:
+    """Return how many bytes come until nothing does."""
+    total = 0
+    while data := peer.read():
+        total += len(data)
+        peer.settle()
+    return total
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_who_is_still_reading_gets_all_after_a_stop(
+    make: Make, service: Service, clock: ManualClock, half: bool
+) -> None:
+    handler = Deferring(service)
+    connection, peer = make()
+    peer.send([0, 1, "wait", []])
+    connection.stop()
+    peer.settle()
+    handler.calls[0].reply(bytes(3_000_000))
+    peer.settle()
+    if half:
+        peer.shut()
+    clock.advance(2.1)
+    peer.settle()
+    assert not connection.closed
+    assert read_all(peer) > 3_000_000
+    clock.advance(2.1)
+    peer.settle()
+    assert connection.closed
+
+
+def test_a_message_is_not_late_while_this_side_does_not_read(
+    make: Make, service: Service, clock: ManualClock
+) -> None:
+    handler = Deferring(service)
+    connection, peer = make(message_timeout=5.0, high=1000, low=100)
+    peer.send([0, 1, "wait", []], raw=b"\x94\x00")
+    handler.calls[0].reply(bytes(3_000_000))
+    for _ in range(3):
+        peer.settle()
+        clock.advance(3.0)
+        assert peer.read(500_000)
+    peer.settle()
+    assert not connection.closed
+    read_all(peer)
+    clock.advance(5.1)
+    peer.settle()
+    assert connection.closed

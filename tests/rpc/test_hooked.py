@@ -679,6 +679,19 @@ class TestHowMany:
             heard += peer.heard()
         assert [message[3] for message in heard] == list(range(9))
 
+    def test_a_paused_request_that_was_the_last_place_gives_it_back(self, make: Make, hooks: Hooks) -> None:
+        pauses = Pauses()
+        hooks.add(INPUT, pauses)
+        connection, peer = make(max_in_flight=1)
+        peer.send(*[[0, number, "add", [number, 0]] for number in range(3)])
+        heard: list[Any] = []
+        for at in range(3):
+            assert len(pauses.contexts) == at + 1
+            pauses.contexts[at].resume(CONTINUE)
+            heard += peer.heard()
+        assert [message[3] for message in heard] == [0, 1, 2]
+        assert not connection.session.held
+
     def test_notifications_and_answers_count(self, make: Make, hooks: Hooks, service: Service) -> None:
         pauses = Pauses()
         hooks.add(INPUT, pauses)

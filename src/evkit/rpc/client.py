@@ -240,11 +240,15 @@ class Client(Caller, HookOwner):
     def begin(self, pending: Pending, params: list[Any]) -> None:
         """See `Caller.begin`."""
         connection = self.connection
-        if connection is not None and not self._waiting.calls and not connection.ended:
+        if connection is not None and not self._waiting.calls:
             most = self._max_in_flight
             if most is None or len(connection.session.calls) < most:
-                connection.begin(pending, params)
-                return
+                try:
+                    connection.begin(pending, params)
+                except (CallLost, ClientClosed):
+                    pass  # it has ended, and `_on_gone` is to come
+                else:
+                    return
         self._wait(pending, params)
 
     def notify(self, method: str, *params: Any) -> None:

@@ -14,7 +14,7 @@ from evkit.rpc.errors import HookAborted, InvalidParams, MethodError
 from evkit.rpc.framed import FramedConnection
 from evkit.rpc.hook_context import HookContext
 from evkit.rpc.hooks import CONTINUE, INPUT, OUTPUT, PAUSE, TERMINATE, Chain, Hook, Hooks
-from evkit.rpc.link import HELD_PAUSED
+from evkit.rpc.link import HELD_PAUSED, HELD_SERVING
 from evkit.rpc.method import Method
 from evkit.rpc.protocol.messages import NOTIFICATION, REQUEST, RESPONSE
 from evkit.rpc.serving import CONTROL, STRUCTURED
@@ -177,6 +177,7 @@ class HookedServing(FramedConnection):
     def _unkeep(self, call: Call) -> None:
         if call.number is not None and self.session.serving.pop(call.number, None) is not None:
             self._load.leave()
+            self._unhold_soon(HELD_SERVING)
 
     # Notifications that come
 

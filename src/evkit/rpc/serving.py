@@ -246,6 +246,8 @@ class Serving(Link):
             self.base.call_soon(self._unhold, reason)
 
     def _unhold(self, reason: int) -> None:
+        if reason == HELD_SERVING and len(self.session.serving) >= self.limits.max_in_flight:
+            return  # others have taken the place meanwhile
         try:
             self.unhold(reason)
         except Exception as exception:
