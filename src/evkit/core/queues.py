@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from evkit.core.config import EventConfig
-from evkit.core.event import ACTIVE, DIRECT, INTERNAL, STALE, Deferred, QueueEntry
+from evkit.core.event import ACTIVE, DIRECT, INTERNAL, STALE, QueueEntry
 from evkit.core.timers import NEVER
 
 _MAX_DEFERRED: Final = 32
@@ -245,13 +245,7 @@ class ActiveQueues:
                     raise
                 except BaseException as exception:  # asyncio's CancelledError is no Exception
                     self._escaped(exception, entry)
-                # Deferred calls side by side, as of futures that one read has ended, write for one send together.
-                if outbox and (
-                    type(entry) is not Deferred
-                    or not queue
-                    or type(queue[0]) is not Deferred
-                    or self.interrupt
-                ):
+                if outbox:
                     outbox.pop().flush_output()
                     if outbox:
                         self.send_outbox()

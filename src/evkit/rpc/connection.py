@@ -99,7 +99,7 @@ class Connection(Serving, Caller):
         self._out.append(data)
         if not self._queued:
             self._queued = True
-            self.base.queues.outbox.append(self)
+            self.base.call_soon(self.flush_output)  # as in `Link.send`
 
     def _preface(self, pending: Pending) -> None:
         try:

@@ -124,14 +124,15 @@ class Link:
     # Out
 
     def send(self, data: bytes) -> None:
-        """Send a message, with all that is sent before the callback that runs now returns."""
+        """Send a message, with all that those send who are due by now."""
         self._out.append(data)
         if not self._queued:
             self._queued = True
-            self.base.queues.outbox.append(self)
+            # Not when this callback returns: those of futures that one read has ended stand in the queue behind it.
+            self.base.call_soon(self.flush_output)
 
     def flush_output(self) -> None:
-        """Hand what was sent to the buffered connection. The loop calls this when a callback has returned."""
+        """Hand what was sent to the buffered connection. The loop calls this."""
         self._queued = False
         out = self._out
         if not out:
