@@ -1,6 +1,7 @@
 """`evkit.rpc.client`: when it connects, what waits meanwhile, and what becomes of it."""
 
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -584,6 +585,20 @@ def test_an_on_failure_that_fails_keeps_the_client_trying(
     town.run(lambda: escaped)
     clock.advance(1.1)
     town.run(lambda: len(escaped) == 2)
+
+
+def test_tls_that_would_not_be_used_is_refused(town: Town) -> None:
+    with pytest.raises(ValueError, match="tls://"):
+        town.client((HOST, 1), tls=ssl.create_default_context())
+
+
+def test_a_server_that_listens_again_after_stop_can_be_stopped_again(town: Town) -> None:
+    server, _ = town.listening()
+    server.stop()
+    listener = server.bind(HOST, 0)
+    server.close()
+    assert listener.closed
+    assert server.listeners == []
 
 
 def test_close_ends_all_there_is(town: Town) -> None:

@@ -88,7 +88,7 @@ class Client(Caller, HookOwner):
         on_disconnect: ``on_disconnect(connection)`` when it is gone; its ``error`` tells why.
 
     Raises:
-        ValueError: Something is out of range, or ``where`` is nowhere.
+        ValueError: Something is out of range, ``where`` is nowhere, or ``tls`` would not be used there.
         TypeError: Something is of a wrong type.
 
     Source: ``evrpc_pool_new``, of one connection.
@@ -152,6 +152,8 @@ class Client(Caller, HookOwner):
                 raise ValueError(f"expected {name} as a number >= {least} or None, got {number!r}")
         self._base = base
         self.target = parse_target(where)
+        if tls is not None and not self.target.secure:
+            raise ValueError(f"tls is for addresses that begin with tls://, got {self.target}")
         self._timeout = timeout
         self.hooks = Hooks() if hooks is None else hooks
         self.connection: Connection | None = None

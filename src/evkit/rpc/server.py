@@ -272,12 +272,11 @@ class Server(Service, HookOwner):
             check_seconds(grace)
         if stopped is not None:
             self._stopped.append(stopped)
-        if not self._stopping:
-            self._stopping = True
-            for listener in self.listeners:
-                listener.accept_waiting()
-                listener.close()
-            self.listeners.clear()
+        self._stopping = True
+        for listener in self.listeners:
+            listener.accept_waiting()
+            listener.close()
+        self.listeners.clear()
         for bev in tuple(self._greeting):
             bev.close()
         if grace is not None:
