@@ -48,7 +48,7 @@ def _client(base: EventBase, arguments: Namespace, *, hello: bool) -> Client:
     trust.check(arguments)
     context = trust.context(arguments)
     try:
-        client = Client(
+        return Client(
             base,
             arguments.address,
             timeout=arguments.timeout,
@@ -60,9 +60,6 @@ def _client(base: EventBase, arguments: Namespace, *, hello: bool) -> Client:
         )
     except ValueError as error:
         raise Failure(one_line(error), status=USAGE) from error
-    if context is not None and not client.target.secure:
-        raise Failure("the options of TLS need an address that begins with tls://", status=USAGE)
-    return client
 
 
 def _wait(client: Client, arguments: Namespace, hint: str) -> Connection:
