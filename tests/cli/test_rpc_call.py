@@ -346,7 +346,10 @@ def test_somebody_is_there_who_closes_at_once(shell: Shell) -> None:
         ),
         (["127.0.0.1:1", "add", "99999999999999999999"], "expected integers from"),
         (["127.0.0.1:1", "add", "--key", "x"], "--key needs --cert FILE"),
-        (["127.0.0.1:1", "add", "--insecure"], "tls is for addresses that begin with tls://, got 127.0.0.1:1"),
+        (
+            ["127.0.0.1:1", "add", "--insecure"],
+            "tls is for addresses that begin with tls://, got 127.0.0.1:1",
+        ),
     ],
 )
 def test_wrong_usage(words: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:
