@@ -20,7 +20,7 @@ def told(results: Sequence[Any]) -> str:
 
 
 async def play_client(url: str, cases: Sequence[str]) -> Sequence[Any]:
-    return await kosoku.run_fuzzingclient(url, cases, concurrency=4)
+    return await kosoku.run_fuzzingclient(url, cases, concurrency=8)
 
 
 async def play_server(cases: Sequence[str]) -> Sequence[Any]:

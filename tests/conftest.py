@@ -1,14 +1,19 @@
 """Fixtures for whatever runs on an event base: one per backend, and one in whose world nothing is real."""
 
+import compileall
+import gc
 import os
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from dns_peers import (  # noqa: F401 - fixtures; made once, since they are named once
+import evkit
+from certificates import make_certificates  # noqa: F401 - a fixture; made once, since it is named once
+from dns_peers import (  # noqa: F401 - as above
     make_bind,
     make_dnsmasq,
     make_knot,
@@ -34,6 +39,22 @@ from rpc_peers import (  # noqa: F401 - as above
 # A busy machine is no defect: no example is too slow to count.
 settings.register_profile("evkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("evkit")
+
+
+def pytest_sessionstart() -> None:
+    """Let the hundreds of programs that are started begin soon.
+
+    With ``PYTHONDONTWRITEBYTECODE`` each would compile evkit anew; and the allocator that ``-X dev`` brings finds
+    faults of C only, of which there is none here, for a third of the time.
+    """
+    compileall.compile_dir(Path(evkit.__file__).parent, quiet=2)
+    os.environ.setdefault("PYTHONMALLOC", "pymalloc")
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of tests themselves out of each later collection of garbage: none of them goes."""
+    gc.collect()
+    gc.freeze()
 
 
 def raise_escaped(escaped: list[Exception]) -> None:

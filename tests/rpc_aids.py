@@ -9,12 +9,12 @@ import msgpack
 
 from evkit.core import EventBase, SocketBufferEvent
 from evkit.core.flags import EVLOOP_NONBLOCK
-from evkit.rpc import Client, Pending, Server
-from evkit.rpc.connection import Connection
+from evkit.rpc import Call, Client, Pending, Server
+from evkit.rpc.connection.connection import Connection
+from evkit.rpc.connection.load import Load
 from evkit.rpc.limits import Limits
-from evkit.rpc.load import Load
 from evkit.rpc.protocol.coders import Coders
-from evkit.rpc.service import Service
+from evkit.rpc.service.service import Service
 
 HOST = "127.0.0.1"
 PATIENCE = 30.0
@@ -96,10 +96,11 @@ def connection_to(
     most: int | None = None,
     load: Load | None = None,
     debug: bool = False,
+    connection_type: Callable[..., Connection] = Connection,
     **limits: Any,
 ) -> Connection:
     """Make a connection of a socket whose other end the test plays."""
-    return Connection(
+    return connection_type(
         SocketBufferEvent(base, sock),
         Coders(Limits(**limits)),
         "the peer",
@@ -108,6 +109,22 @@ def connection_to(
         timeout=timeout,
         debug=debug,
     )
+
+
+Make = Callable[..., tuple[Any, Peer]]
+"""Of the fixture ``make`` in ``tests/rpc/connection``: a connection, or a half of one, and its peer."""
+
+
+class Deferring:
+    """A handler ``wait``, that answers later, when the test says so."""
+
+    def __init__(self, service: Service) -> None:
+        self.calls: list[Call] = []
+        service.register(self.wait, "wait")
+
+    def wait(self, call: Call, *_: object) -> None:
+        call.defer()
+        self.calls.append(call)
 
 
 class Town:

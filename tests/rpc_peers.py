@@ -111,7 +111,10 @@ def make_go_peer(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.
     if not _CODEC.is_dir():
         pytest.skip("needs ugorji's codec (Debian package golang-github-ugorji-go-codec-dev)")
     peer = str(tmp_path_factory.mktemp("go") / "peer")
-    environment = {"GO111MODULE": "off", "GOPATH": _GO_PATH, "CGO_ENABLED": "0"}
+    environment = {
+        "GO111MODULE": "off",
+        "GOPATH": _GO_PATH,
+    }  # with cgo, as it is: Debian has compiled the rest so
     cache = getattr(pytestconfig, "cache", None)  # which pytest may be told not to have
     environment["GOCACHE"] = str(cache.mkdir("go-build") if cache else tmp_path_factory.mktemp("go-build"))
     command = [program, "build", "-o", peer, str(_SOURCES / "peer.go")]

@@ -26,7 +26,7 @@ import evkit.dns
 import evkit.http
 import evkit.http.websocket
 import evkit.rpc
-import evkit.rpc.pool
+import evkit.rpc.protocol
 import evkit.testing
 from evkit import (
     Buffer,
@@ -444,10 +444,11 @@ _SPOKEN_OF: dict[str, tuple[object, ...]] = {
     "output": (Buffer,),
     "pair": (evkit.testing.MemoryPair,),
     "pending": (evkit.rpc.Pending,),
-    "pool": (evkit.rpc.pool.Pool,),
+    "pool": (evkit.rpc.Pool,),
     "record": (Record,),
     "request": (evkit.http.Request,),
     "resolver": (Resolver,),
+    "session": (evkit.rpc.protocol.Session,),
     "response": (Response,),
     "server": (Server, evkit.rpc.Server),
     "sink": (evkit.rpc.Sink,),
@@ -526,7 +527,8 @@ def test_each_name_of_dns_is_told_of() -> None:
 
 def test_each_name_of_rpc_is_told_of() -> None:
     pages = [(ROOT / f"docs/{page}.md").read_text("utf-8") for page in ("rpc", "rpc-pool")]
-    assert set(evkit.rpc.__all__) <= set(re.findall(r"\w+", "".join(pages)))
+    public = {*evkit.rpc.__all__, *evkit.rpc.protocol.__all__}
+    assert public <= set(re.findall(r"\w+", "".join(pages)))
 
 
 @pytest.mark.parametrize("field", fields(evkit.rpc.Limits), ids=lambda field: field.name)
@@ -569,7 +571,7 @@ def test_class_in_the_text_exists(name: str) -> None:
         evkit.http.websocket,
         evkit.dns,
         evkit.rpc,
-        evkit.rpc.pool,
+        evkit.rpc.protocol,
         builtins,
         concurrent.futures,
         enum,

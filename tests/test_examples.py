@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit import EventBase
 from evkit.core.net import format_address
 from running import PATIENCE, Program, port_in
@@ -29,7 +29,10 @@ def run(name: str, *arguments: str) -> Program:
     return Program(EXAMPLES / name, *arguments)
 
 
-def stop(program: Program) -> None:
+def stop(program: Program, *clients: http.client.HTTPConnection) -> None:
+    """Stop it when ``clients`` have gone: it would wait for those that hold their connections open."""
+    for client in clients:
+        client.close()
     program.signal(signal.SIGINT)
     assert program.wait() == 0
 
@@ -91,7 +94,7 @@ def test_hello(hello: tuple[Program, http.client.HTTPConnection]) -> None:
     reply = client.getresponse()
     assert reply.status == 404
     reply.read()
-    stop(program)
+    stop(program, client)
 
 
 def test_upload_counts(upload: tuple[Program, http.client.HTTPConnection]) -> None:
@@ -107,7 +110,7 @@ def test_upload_counts(upload: tuple[Program, http.client.HTTPConnection]) -> No
     reply = client.getresponse()
     assert (reply.status, reply.getheader("Allow")) == (405, "PUT, POST")
     reply.read()
-    stop(program)
+    stop(program, client)
 
 
 def test_upload_hears_of_a_client_that_goes(upload: tuple[Program, http.client.HTTPConnection]) -> None:
@@ -323,6 +326,7 @@ def test_status_page() -> None:
         assert checked >= status["checked"]
         assert primes == primes_up_to(checked)
         assert ask(client, "/", "POST")[0] == 405
+        client.close()  # the program waits for those who stay
         program.signal(signal.SIGINT)
         assert re.fullmatch(r"\d+ primes among \d+ numbers", program.out.next())
         assert program.wait() == 0
@@ -345,6 +349,7 @@ class TestServerSentEvents:
             self.read_until(first, b" 1\n")
             program.signal(signal.SIGINT)
             assert first.read().endswith(b"\n")  # an end that is missing would raise
+            client.close()
             assert program.wait() == 0
 
     def test_client_that_does_not_read_misses_events(self) -> None:
@@ -450,7 +455,7 @@ class TestUploadProgress:
             assert ask(client, "/files/empty", "PUT", b"other") == (409, b"409 Conflict: File exists\n")
             assert sorted(path.name for path in folder.iterdir()) == ["_.._up", "a b.bin", "empty"]
             assert not (folder / "empty").read_bytes()
-            stop(program)
+            stop(program, client)
 
     def test_leaves_no_half_of_a_file(self, folder: Path) -> None:
         with run("upload_progress.py", str(folder), "0") as program, client_of(program) as client:
@@ -467,7 +472,7 @@ class TestUploadProgress:
             assert program.out.next().startswith("big: given up after ")
             assert not list(folder.iterdir())
             assert ask(client, "/files/small", "PUT", bytes(99_999))[0] == 201
-            stop(program)
+            stop(program, client)
 
     def test_goes_at_the_pace_of_the_disk_and_keeps_nobody_else_waiting(self, folder: Path) -> None:
         gate = folder.parent / "gate"
@@ -488,7 +493,7 @@ class TestUploadProgress:
                 sock.sendall(bytes(size - sent))
                 assert sock.recv(65536).startswith(b"HTTP/1.1 201 Created\r\n")
             assert (folder / "big").stat().st_size == size
-            stop(program)
+            stop(program, client)
 
     @pytest.mark.peer
     @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")

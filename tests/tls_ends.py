@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from below import Below, Ear, turn
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import BufferEvent
 from evkit.core.bufferevent.pair import PairBufferEvent

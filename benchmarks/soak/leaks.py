@@ -62,7 +62,7 @@ class Held:
         self.objects = Counter(
             f"{type(thing).__module__}.{type(thing).__qualname__}"
             for thing in gc.get_objects()
-            if type(thing).__module__.startswith("evkit")
+            if str(type(thing).__module__).startswith("evkit")  # it may be anything
         )
         self.descriptors = _descriptors()
         self.signals = (*map(signal.getsignal, SIGNALS), _wakeup_fd())

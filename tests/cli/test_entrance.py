@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from running import PATIENCE, Program, port_in
 
 APP = """

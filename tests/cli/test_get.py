@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit import supported_methods
 from evkit.cli import main
 from evkit.http import Request, Server

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.cli import main
 from evkit.core import EventBaseThread
+from evkit.core.log import LOG_WARN, log
 from evkit.rpc import Call, Ext, MethodError, Server
 from evkit.rpc.errors import DEADLINE_EXCEEDED
 from running import PATIENCE
@@ -67,6 +68,9 @@ class Service:
 
     def late(self) -> None:
         raise MethodError("too late", DEADLINE_EXCEEDED)
+
+    def fail(self) -> None:
+        raise ZeroDivisionError("division by zero")
 
     def big(self) -> bytes:
         return bytes(100_000)
@@ -278,10 +282,28 @@ def test_the_connection_is_lost(shell: Shell) -> None:
 
 
 def test_an_answer_that_is_too_long(shell: Shell) -> None:
-    done = shell("big", "--limit-message", "64K")
+    done = shell("big", "--limit-message", "64K", "--plain")
     assert (done.status, done.out) == (3, [])
-    assert any("evkit rpc call: error: big: " in line for line in done.err)
+    (line,) = done.err  # the log's warning of the same is not told
+    assert line.startswith("evkit rpc call: error: big: ")
+    assert "65536 bytes" in line
+    done = shell("big", "--limit-message", "64K")  # which the server is told, and heeds
+    assert (done.status, done.out) == (1, [])
+    assert any("takes messages of at most 65536 bytes" in line for line in done.err)
     assert shell("big").status == 0
+
+
+def test_the_log_tells_of_errors_and_is_as_before_then(
+    shell: Shell, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = shell("fail", "--plain")  # the server's log is this process's, too
+    assert (done.status, done.out) == (1, [])
+    assert done.err[0].startswith("evkit: exception in the callback of ")
+    assert "ZeroDivisionError: division by zero" in done.err
+    assert "evkit rpc call: error: fail: ZeroDivisionError: division by zero" in done.err
+    assert caplog.messages == []
+    log(LOG_WARN, "again")
+    assert caplog.messages == ["again"]
 
 
 def test_nobody_is_there(shell: Shell, tmp_path: Path) -> None:
@@ -426,7 +448,7 @@ def test_a_server_that_tells_something_else(
     shell: Shell, answer: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("evkit.rpc.service.Service.describe", lambda _self: answer)
+        patch.setattr("evkit.rpc.service.service.Service.describe", lambda _self: answer)
         done = shell(command="methods")
     assert (done.status, done.out) == (1, [])
     assert "does not say what can be called, but " in done.err[0]
@@ -434,7 +456,7 @@ def test_a_server_that_tells_something_else(
 
 def test_a_server_that_does_not_know_how_to_tell(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("evkit.rpc.extensions.Extensions.on_request", lambda *_: False)
+        patch.setattr("evkit.rpc.connection.extensions.Extensions.on_request", lambda *_: False)
         done = shell(command="methods")
     said = (
         f"evkit rpc methods: error: {shell.where} does not say what can be called, but no method '$/methods'"

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit import __version__
 from evkit.cli import main
 from running import PATIENCE, Program, port_in, run_evkit

@@ -58,6 +58,31 @@ def test_the_own_public_functions_of_a_module() -> None:
     assert names(module()) == ["add", "count"]
 
 
+def test_functions_that_are_wrapped_or_written_in_c() -> None:
+    wrapped = """
+from functools import lru_cache, partial
+
+@lru_cache
+def fib(n: int) -> int:
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+class Answer:
+    def __call__(self):
+        return 42
+
+class Anything(Answer):
+    def __getattr__(self, name):
+        return lambda: name
+
+answer, anything = Answer(), Anything()
+half = partial(pow, 0.5)
+"""
+    app = module(APP + wrapped)
+    assert names(app) == ["add", "count", "fib"]
+    assert names(vars(app)["fib"], "app:fib") == ["fib"]
+    assert {"floor", "gcd"} < set(names(math, "math"))
+
+
 def test_what_a_module_lists_though_it_is_none_of_its_own() -> None:
     listed = "__all__ = ['floor', 'twice', '_private', 'Calculator', 'PI']"
     assert names(module(f"{APP}\n{listed}")) == ["_private", "floor", "twice"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evkit.cli.errors import USAGE, Failure
 from evkit.cli.rpc_values import as_json, doubt, read_argument, shown
-from evkit.rpc.codec import Ext
+from evkit.rpc.protocol.codec import Ext
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 500_000, UTC)
 JSON = st.recursive(
@@ -32,6 +32,8 @@ JSON = st.recursive(
         ("5", 5),
         ("-1", -1),
         ("2.5e3", 2500.0),
+        ("-1.7976931348623157e308", -1.7976931348623157e308),
+        ("1e-400", 0.0),
         ("true", True),
         ("null", None),
         ('"5"', "5"),
@@ -67,6 +69,8 @@ def test_all_of_json_is_read(value: object) -> None:
         ("18446744073709551616", r"integers from -\(2\*\*63\) to 2\*\*64-1, got one of 20 digits"),
         ("[-9223372036854775809]", "got one of 20 digits; quoted, it is sent as a string"),
         ("1" * 5000, "got one of 5000 digits"),
+        ("1e400", "got one beyond the largest float; quoted, it is sent as a string"),
+        ('{"a": -1e999}', "got one beyond the largest float"),
         ("[" * 100_000, "more arrays and maps in each other than can be sent"),
     ],
 )

@@ -50,6 +50,8 @@ def slow(request):
 SLOW_SIZE = 512 * 65536
 """Bytes: more than the sockets of a connection hold, so the reply lasts until the client has read it."""
 
+Slow = tuple[Program, http.client.HTTPConnection, http.client.HTTPResponse]
+
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
@@ -87,12 +89,12 @@ def end(program: Program, number: int = signal.SIGINT, status: int = 0) -> None:
 
 
 @pytest.fixture
-def slow(here: Path) -> Iterator[tuple[Program, http.client.HTTPResponse]]:
+def slow(here: Path) -> Iterator[Slow]:
     """A server in the middle of a reply, whose client has read the head only."""
     with serve_anywhere(here, "app:slow") as program:
         client = client_of(program)
         client.request("GET", "/")
-        yield program, client.getresponse()
+        yield program, client, client.getresponse()
         client.close()
 
 
@@ -230,19 +232,18 @@ def test_a_handler_that_fails_is_a_500_and_a_traceback_in_the_log(here: Path) ->
         assert "ValueError: on purpose" in program.err.rest()
 
 
-def test_the_first_signal_lets_a_reply_finish(slow: tuple[Program, http.client.HTTPResponse]) -> None:
-    program, reply = slow
+def test_the_first_signal_lets_a_reply_finish(slow: Slow) -> None:
+    program, client, reply = slow
     program.signal(signal.SIGTERM)
     assert program.err.next().startswith("evkit: stopping; ")
     assert len(reply.read()) == SLOW_SIZE
+    client.close()
     assert program.wait() == 0
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_second_signal_stops_at_once(
-    slow: tuple[Program, http.client.HTTPResponse], number: int, status: int
-) -> None:
-    program, reply = slow
+def test_the_second_signal_stops_at_once(slow: Slow, number: int, status: int) -> None:
+    program, _, reply = slow
     program.signal(signal.SIGTERM)
     assert program.err.next().startswith("evkit: stopping; ")
     program.signal(number)

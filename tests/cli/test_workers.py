@@ -64,14 +64,14 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def serve(here: Path, *arguments: str) -> Program:
-    return Program("-m", "evkit", "serve", *arguments, cwd=here, PYTHONDONTWRITEBYTECODE="1")
+def serve(here: Path, *arguments: str, command: tuple[str, ...] = ("-m", "evkit")) -> Program:
+    return Program(*command, "serve", *arguments, cwd=here, PYTHONDONTWRITEBYTECODE="1")
 
 
 @contextlib.contextmanager
-def two_workers(here: Path, *arguments: str) -> Iterator[tuple[Program, int]]:
+def two_workers(here: Path, *arguments: str, **options: tuple[str, ...]) -> Iterator[tuple[Program, int]]:
     """Run two workers; yield the supervisor and the port, once all are ready."""
-    with serve(here, "--bind=127.0.0.1:0", "--workers=2", *arguments) as program:
+    with serve(here, "--bind=127.0.0.1:0", "--workers=2", *arguments, **options) as program:
         port = port_in(program.err.next())
         assert program.err.next() == READY
         yield program, port
@@ -458,9 +458,18 @@ def test_the_second_signal_stops_at_once(here: Path, number: int, status: int) -
         assert program.err.seen[-1] == STOPPING
 
 
+HASTY = """
+import sys
+from evkit.cli import main, supervision
+supervision.LAST_WORDS = 0.1
+sys.exit(main())
+"""
+"""The command, which waits less long for last words."""
+
+
 def test_who_does_not_hear_is_killed(here: Path) -> None:
     with (
-        two_workers(here, "app:hang_for_good") as (program, port),
+        two_workers(here, "app:hang_for_good", command=("-c", HASTY)) as (program, port),
         socket.create_connection(("127.0.0.1", port), PATIENCE) as sock,
     ):
         sock.sendall(b"GET / HTTP/1.0\r\n\r\n")

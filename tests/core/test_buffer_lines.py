@@ -1,5 +1,6 @@
 """Lines that arrive in pieces: what was searched in vain is not searched again, and never at the price of a line."""
 
+import gc
 import re
 import sys
 from collections.abc import Callable
@@ -164,7 +165,7 @@ class Counted(Buffer):
 
 
 def executed_lines(call: Callable[[], object]) -> int:
-    """Count the lines of Python that ``call`` executes."""
+    """Count the lines of Python that ``call`` executes, and none that the collector calls meanwhile."""
     count = 0
 
     def trace(_frame: FrameType, event: str, _argument: object) -> Any:
@@ -173,11 +174,13 @@ def executed_lines(call: Callable[[], object]) -> int:
         return trace
 
     before = sys.gettrace()
+    gc.disable()
     sys.settrace(trace)
     try:
         call()
     finally:
         sys.settrace(before)
+        gc.enable()
     return count
 
 

@@ -10,7 +10,7 @@ from errno import ECONNRESET
 import pytest
 
 from below import Below, Ear, turn, until
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import BufferEvent, SocketBufferEvent
 from evkit.core.bufferevent.pair import PairBufferEvent

@@ -9,7 +9,7 @@ from typing import IO
 import pytest
 
 from below import Ear, turn, until
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import BufferEvent
 from evkit.core.bufferevent.tls import TLSBufferEvent

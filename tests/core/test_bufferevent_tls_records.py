@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from below import turn, until
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.core.base import EventBase
 from evkit.core.bufferevent import SocketBufferEvent
 from evkit.core.bufferevent.pair import PairBufferEvent

@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.core.bufferevent.tls_session import (
     FAILED,
     HANDSHAKE,

@@ -4,7 +4,6 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -250,15 +249,6 @@ def test_a_failing_free_goes_to_the_hook(unused: None, failures: list[object]) -
     assert [type(failure) for failure in failures] == [KeyError]
 
 
-@pytest.fixture
-def young() -> Iterator[None]:
-    """Let the collector look at what the test makes only: what the tests before have left takes it half a second."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 steps = st.lists(
     st.tuples(
         st.sampled_from(["reserve", "commit", "add", "drain", "move", "share", "join"]), st.integers(1, 3000)
@@ -301,7 +291,7 @@ def walk(steps: list[tuple[str, int]]) -> None:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps)
 def test_each_piece_is_freed_once_whatever_happens(
-    unused: None, young: None, failures: list[object], steps: list[tuple[str, int]]
+    unused: None, failures: list[object], steps: list[tuple[str, int]]
 ) -> None:
     MEMORY.setup.first_use = None
     pool = Pool()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from dns_aids import OPTIONS, TlsConnection, World, outcomes
 from every_backend import EVERY_BACKEND
 from evkit.dns import Resolver

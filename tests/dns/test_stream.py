@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from dns_aids import Connection, TlsConnection, World, no_descriptors
 from evkit.core import EventBase
 from evkit.core.flags import COUNT_ADDED, EVLOOP_NONBLOCK

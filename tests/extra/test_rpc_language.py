@@ -47,12 +47,13 @@ def test_the_structs_of_libevent(libevent: Libevent) -> None:
 def test_each_type() -> None:
     (made,) = parse_rpc("""
         struct all {
-            int a = 1; int64 b = 0x2; string c = 0XFF; bytes d = 4294967295;
+            int z = 0; int a = 1; int64 b = 0x2; string c = 0XFF; bytes d = 4294967295;
             bytes e[24] = 5; bytes[8] f = 6;
             array int64 g = 7; optional bytes h = 8; optional bytes i[2] = 9;
         }
     """).values()
     assert fields(made) == [
+        ("z", 0, "field", "Number(bits=32)"),
         ("a", 1, "field", "Number(bits=32)"),
         ("b", 2, "field", "Number(bits=64)"),
         ("c", 255, "field", "Text()"),
@@ -105,6 +106,7 @@ def test_what_is_skipped() -> None:
         ("struct a {\n int x\n = y; }", 3, 'expected a tag, got "y"'),
         ("struct a { int x = 1 }", 1, 'expected ";", got "}"'),
         ("struct a { int x = 0x; }", 1, 'expected a tag, got "0x"'),
+        ("struct a { int x = 010; }", 1, 'expected a tag, got "010"'),  # 8 for some, 10 for others
         ("struct a {\nint x = 4294967296; }", 2, "expected a tag of at most 4294967295, got 4294967296"),
         ("struct a { float x = 1; }", 1, "expected int, int64, string, bytes or struct[NAME], got float"),
         ("struct a { optional array int x = 1; }", 1, "or struct[NAME], got array"),

@@ -7,7 +7,8 @@ import pytest
 
 from evkit.rpc.limits import Limits
 
-COUNTS = tuple(field.name for field in dataclasses.fields(Limits) if field.name != "message_timeout")
+TIMES = ("message_timeout", "half_closed_timeout")
+COUNTS = tuple(field.name for field in dataclasses.fields(Limits) if field.name not in TIMES)
 
 
 def make(name: str, value: Any) -> Limits:
@@ -41,20 +42,23 @@ def test_a_count_is_an_int(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, 0.0, float("inf"), float("nan")])
-def test_a_time_is_positive(value: float) -> None:
-    with pytest.raises(ValueError, match=r"^message_timeout must be a positive number of seconds, got"):
-        Limits(message_timeout=value)
+@pytest.mark.parametrize("name", TIMES)
+def test_a_time_is_positive(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be a positive number of seconds, got"):
+        make(name, value)
 
 
 @pytest.mark.parametrize("value", ["5", True, [1]])
-def test_a_time_is_a_number(value: Any) -> None:
-    with pytest.raises(TypeError, match=r"^expected message_timeout as a number, or None, got"):
-        Limits(message_timeout=value)
+@pytest.mark.parametrize("name", TIMES)
+def test_a_time_is_a_number(name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^expected {name} as a number, or None, got"):
+        make(name, value)
 
 
-def test_no_time_and_any_time() -> None:
-    assert Limits(message_timeout=None).message_timeout is None
-    assert Limits(message_timeout=1).message_timeout == 1
+@pytest.mark.parametrize("name", TIMES)
+def test_no_time_and_any_time(name: str) -> None:
+    assert getattr(make(name, None), name) is None
+    assert getattr(make(name, 1), name) == 1
 
 
 def test_the_marks_of_the_output_are_in_order() -> None:

@@ -15,9 +15,9 @@ from evkit.cli.rpc_line import SILENT, connected, finish, reason
 from evkit.cli.rpc_values import as_json, doubt, read_argument, shown
 from evkit.cli.terminal import one_line, say, show
 from evkit.rpc import Connection, RemoteCallError
+from evkit.rpc.connection.extensions import STREAM
 from evkit.rpc.errors import DEADLINE_EXCEEDED
-from evkit.rpc.extensions import STREAM
-from evkit.rpc.stream import Stream
+from evkit.rpc.streams.stream import Stream
 
 _METHODS: Final = "$/methods"
 _NOT_TOLD: Final = "{} does not say what can be called, but {}"

@@ -12,7 +12,8 @@ from evkit import EventBase, EvkitError, Future
 from evkit.cli import trust
 from evkit.cli.errors import USAGE, Failure
 from evkit.cli.rpc_options import answer_limits
-from evkit.cli.terminal import one_line
+from evkit.cli.terminal import one_line, say
+from evkit.core.log import LOG_WARN, set_log_callback
 from evkit.rpc import CallLost, CallTimeout, Client, Connection, RemoteCallError, RPCError
 
 SILENT: Final = 3
@@ -36,12 +37,27 @@ def connected(base: EventBase, arguments: Namespace, *, hello: bool) -> Iterator
     Raises:
         Failure: Nobody is there, or there can't be such an address.
     """
-    with _client(base, arguments, hello=hello) as client:
+    with _told_once(), _client(base, arguments, hello=hello) as client:
         began = base.now()
         connection = _wait(client, arguments, _HINT if hello else "")
         if arguments.timeout is not None:
             connection.timeout = max(0.0, arguments.timeout - (base.now() - began))
         yield connection
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """Drop the log's warnings: why a connection has ended is told as the reason that there is no answer."""
+    set_log_callback(_on_log)
+    try:
+        yield
+    finally:
+        set_log_callback(None)
+
+
+def _on_log(severity: int, message: str) -> None:
+    if severity > LOG_WARN:
+        say(f"evkit: {message}")
 
 
 def _client(base: EventBase, arguments: Namespace, *, hello: bool) -> Client:

@@ -65,9 +65,13 @@ class Report(Count):
             "failed": self.failed,
             "seconds": round(seconds, 6),
             "rate": round(self.done / seconds, 3) if seconds else None,
-            "latency": {name: self.latencies.percentile(percent) for name, percent in _PERCENTILES.items()},
+            "latency": {name: self._percentile(percent) for name, percent in _PERCENTILES.items()},
             "errors": self.errors,
         }
+
+    def _percentile(self, percent: int) -> float | None:
+        """Return it in seconds; ``None``: nothing was answered, which is not quick."""
+        return self.latencies.percentile(percent) if self.latencies.count else None
 
     def lines(self, now: float) -> list[str]:
         """Return all there is to tell, for a reader."""

@@ -4,8 +4,9 @@ A decider. It registers them, or says in one line why it can't. Knows nothing of
 """
 
 import inspect
-from types import ModuleType
-from typing import Final
+from collections.abc import Callable
+from types import MethodType, ModuleType
+from typing import Final, TypeGuard
 
 from evkit.cli.errors import Failure
 from evkit.cli.terminal import one_line
@@ -41,7 +42,7 @@ def _register(service: Service, found: object, word: str) -> None:
         if not found.methods:
             raise ValueError("nothing is registered there")
         service.methods.update(found.methods)
-    elif inspect.isroutine(found):
+    elif _is_routine(found):
         service.register(found, word.rpartition(".")[2].rpartition(":")[2])
     else:
         service.register_object(found)
@@ -62,4 +63,14 @@ def _is_function(value: object) -> bool:
 
 
 def _is_own(value: object, module: ModuleType) -> bool:
-    return inspect.isfunction(value) and value.__module__ == module.__name__
+    if isinstance(value, MethodType) or not _is_routine(value):
+        return False
+    return getattr(value, "__module__", None) == module.__name__
+
+
+def _is_routine(value: object) -> TypeGuard[Callable[..., object]]:
+    """Return whether it is a function, be it one in C, or in ``lru_cache`` and its like.
+
+    It is looked at without asking it: an object that makes attributes up has a ``__wrapped__``, too.
+    """
+    return inspect.isroutine(value) or inspect.isroutine(inspect.getattr_static(value, "__wrapped__", None))

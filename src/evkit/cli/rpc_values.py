@@ -33,10 +33,10 @@ def read_argument(text: str) -> object:
     """Return the value of a word that is JSON, and the word itself where it is none.
 
     Raises:
-        Failure: It is JSON of more levels or digits than can be sent.
+        Failure: It is JSON of more levels, or of larger numbers, than can be sent.
     """
     try:
-        return json.loads(text, parse_constant=_refuse, parse_int=_read_int)
+        return json.loads(text, parse_constant=_refuse, parse_int=_read_int, parse_float=_read_float)
     except ValueError:
         return text
     except RecursionError:
@@ -55,6 +55,17 @@ def _read_int(digits: str) -> int:
     if not -(1 << 63) <= number < 1 << 64:
         raise Failure(
             f"expected integers from -(2**63) to 2**64-1, got one of {len(digits)} digits; "
+            "quoted, it is sent as a string",
+            status=USAGE,
+        )
+    return number
+
+
+def _read_float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise Failure(
+            "expected numbers from -1.8e308 to 1.8e308, got one beyond the largest float; "
             "quoted, it is sent as a string",
             status=USAGE,
         )

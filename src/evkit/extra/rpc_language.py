@@ -29,7 +29,8 @@ _TOKEN: Final = re.compile(
     re.DOTALL | re.MULTILINE | re.ASCII,
 )
 _NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
+_NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]+|0|[1-9][0-9]*")
+"""Not 010, which is 8 in C and for event_rpcgen.py, and 10 for most who read it."""
 _TYPES: Final = {"int": "int", "int64": "int", "string": "str", "bytes": "bytes"}
 _STRUCT: Final = "struct_"
 """Before the name of a struct where an annotation names it, as a struct may be called ``str``."""

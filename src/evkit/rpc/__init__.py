@@ -1,11 +1,10 @@
 """MessagePack-RPC: a server and a client library, for evkit's peers and for all others that speak it."""
 
-from evkit.rpc.backoff import Backoff
-from evkit.rpc.budget import RetryBudget
-from evkit.rpc.call import Call
-from evkit.rpc.client import Client
-from evkit.rpc.codec import Ext
-from evkit.rpc.connection import Connection
+from evkit.rpc.client.backoff import Backoff
+from evkit.rpc.client.client import Client
+from evkit.rpc.connection.call import Call
+from evkit.rpc.connection.connection import Connection
+from evkit.rpc.connection.pending import DEFAULT, Pending
 from evkit.rpc.errors import (
     CallLost,
     CallTimeout,
@@ -18,16 +17,17 @@ from evkit.rpc.errors import (
     RPCError,
     RPCProtocolError,
 )
-from evkit.rpc.hook_context import FrameContext, HookContext
-from evkit.rpc.hooks import CONTINUE, INPUT, OUTPUT, PAUSE, TERMINATE, Hook, Hooks
+from evkit.rpc.hooks.context import FrameContext, HookContext
+from evkit.rpc.hooks.hooks import CONTINUE, INPUT, OUTPUT, PAUSE, TERMINATE, Hook, Hooks
 from evkit.rpc.limits import Limits
-from evkit.rpc.pending import DEFAULT, Pending
-from evkit.rpc.pool import Pool
+from evkit.rpc.pool.budget import RetryBudget
+from evkit.rpc.pool.pool import Pool
+from evkit.rpc.protocol.codec import Ext
 from evkit.rpc.protocol.messages import NOTIFICATION, REQUEST, RESPONSE
 from evkit.rpc.server import Server
-from evkit.rpc.service import Service
-from evkit.rpc.sink import Sink
-from evkit.rpc.stream import Stream
+from evkit.rpc.service.service import Service
+from evkit.rpc.streams.sink import Sink
+from evkit.rpc.streams.stream import Stream
 
 __all__ = [
     "CONTINUE",

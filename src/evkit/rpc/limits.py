@@ -7,6 +7,8 @@ happens when a number is passed is the business of who reads it.
 from dataclasses import dataclass, fields
 from typing import Final
 
+DEFAULT_TIMEOUT: Final = 10.0
+"""Seconds that a call may take. tarpc's default; gRPC's "for ever" is what its users ask about most."""
 # A message and what was read after it must fit into the 2 GiB that msgpack's unpacker can hold.
 _MOST_BYTES: Final = 1 << 30
 # The library that decodes gives up after 1024.
@@ -21,8 +23,8 @@ class Limits:
     """What a connection bears before it refuses, waits or ends; all are per connection.
 
     Attributes:
-        max_message: Bytes of one message as it is on the wire, up to 1 GiB; a longer one ends the connection, at the
-            header that tells of it where there is one.
+        max_message: Bytes of one message as it is on the wire, up to 1 GiB; a longer one ends the connection, once more
+            than 96 KiB of it have come: at the header that tells of it, where there is one.
         max_depth: Arrays and maps inside each other, the message itself being the first, 2 to 1000; empty ones do not
             count.
         max_elements: Values in all arrays and maps of a message together; a pair of a map has two.
@@ -32,6 +34,8 @@ class Limits:
         max_in_flight: Calls of the peer that are not answered yet.
         max_method: Bytes of a method's name.
         message_timeout: Seconds from the first byte of a message to its last; ``None``: for ever.
+        half_closed_timeout: Seconds that calls may still take whose caller has closed its side: it may be reading, or
+            may be gone without a word. Then their connection ends; ``None``: never.
         high: Bytes waiting to be sent from which nothing is read any more.
         low: Bytes waiting to be sent at which reading goes on, ``<= high``.
         max_stray: Responses that no call waits for, and notifications that nobody knows, until the connection ends.
@@ -52,6 +56,7 @@ class Limits:
     max_in_flight: int = 1000
     max_method: int = 256
     message_timeout: float | None = 30.0
+    half_closed_timeout: float | None = 60.0
     high: int = 1 << 20
     low: int = 1 << 18
     max_stray: int = 1000
@@ -59,9 +64,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name != "message_timeout":
-                _check_count(field.name, getattr(self, field.name))
-        _check_seconds("message_timeout", self.message_timeout)
+            check = _check_seconds if field.name.endswith("_timeout") else _check_count
+            check(field.name, getattr(self, field.name))
         if self.low > self.high:
             raise ValueError(f"low must be <= high, got {self.low} > {self.high}")
 

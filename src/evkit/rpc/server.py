@@ -18,29 +18,27 @@ from evkit.core.flags import BEV_EVENT_CONNECTED
 from evkit.core.listener import DEFAULT_BACKLOG, Listener
 from evkit.core.net import bound_socket, format_address
 from evkit.core.timers import check_seconds
-from evkit.rpc.connection import Connection
-from evkit.rpc.hook_owner import HookOwner
-from evkit.rpc.hooks import Hooks
-from evkit.rpc.limits import Limits
-from evkit.rpc.load import Load
+from evkit.rpc.connection.connection import Connection
+from evkit.rpc.connection.load import Load
+from evkit.rpc.hooks.hooks import Hooks
+from evkit.rpc.hooks.owner import HookOwner
+from evkit.rpc.limits import DEFAULT_TIMEOUT, Limits
 from evkit.rpc.protocol.coders import Coders
 from evkit.rpc.protocol.intake import LARGEST_READ
-from evkit.rpc.service import Service
+from evkit.rpc.service.service import Service
 
 if TYPE_CHECKING:
     import ssl
 
     from evkit.core.binding import TLS
 
-DEFAULT_TIMEOUT: Final = 10.0
-"""Seconds that a call may take. tarpc's default; gRPC's "for ever" is what its users ask about most."""
 DEFAULT_MAX_CONNECTIONS: Final = 16384
 DEFAULT_GRACE: Final = 10.0
 """Seconds."""
 _HANDSHAKE: Final = 10.0
 """Seconds for that of TLS."""
 
-Hook = Callable[[Connection], object]
+ConnectionCallback = Callable[[Connection], object]
 
 
 class Server(Service, HookOwner):
@@ -108,8 +106,8 @@ class Server(Service, HookOwner):
         self.connections: set[Connection] = set()
         self.listeners: list[Listener] = []
         self.max_connections = max_connections
-        self.on_connect: Hook | None = None
-        self.on_disconnect: Hook | None = None
+        self.on_connect: ConnectionCallback | None = None
+        self.on_disconnect: ConnectionCallback | None = None
         self._coders = Coders(limits, unicode_errors=unicode_errors)
         self._load = Load(max_in_flight)
         self._idle_timeout = idle_timeout
@@ -220,19 +218,25 @@ class Server(Service, HookOwner):
 
         secure = TLSBufferEvent(bev, context, server_side=True, handshake_timeout=_HANDSHAKE)
         self._greeting.add(secure)
-        secure.on_close = self._greeting.discard
+        secure.on_close = self._not_greeted
         secure.set_callbacks(event=partial(self._on_greeted, peer))
 
     def _on_greeted(self, peer: str, bev: BufferEvent, what: int) -> None:
-        self._greeting.discard(bev)
-        bev.on_close = None
         if what & BEV_EVENT_CONNECTED:
+            self._greeting.discard(bev)
+            bev.on_close = None
             self.admit(bev, peer)
         else:
             bev.close()
 
+    def _not_greeted(self, bev: BufferEvent) -> None:
+        self._greeting.discard(bev)
+        self._look_whether_stopped()
+
     def admit(self, bev: BufferEvent, peer: str) -> Connection:
         """Serve a client on a connection that is made already, whatever carries it.
+
+        During a stop, what it has said is served, as of the others.
 
         Args:
             bev: It is the server's from now on.
@@ -244,6 +248,8 @@ class Server(Service, HookOwner):
         )
         self.connections.add(connection)
         connection.on_close = self._on_gone
+        if self._stopping:  # its greeting has taken its time
+            connection.stop()
         if self.on_connect is not None:
             self.on_connect(connection)
         return connection
@@ -259,10 +265,11 @@ class Server(Service, HookOwner):
     # Stopping
 
     def stop(self, grace: float | None = DEFAULT_GRACE, stopped: Callable[[], object] | None = None) -> None:
-        """Stop: accept nothing more, serve what has come, then close.
+        """Stop: accept nothing more, serve what has come, then close. It may be bound again once it has stopped.
 
         Args:
-            grace: Seconds that answers may still take; then their connections are closed. ``None``: no limit.
+            grace: Seconds that answers may still take; then their connections are closed. ``None``: no limit. Where
+                this is called again, the shortest holds.
             stopped: Called without arguments when the last connection is gone.
 
         Raises:
@@ -277,14 +284,8 @@ class Server(Service, HookOwner):
             listener.accept_waiting()
             listener.close()
         self.listeners.clear()
-        for bev in tuple(self._greeting):
-            bev.close()
-        if grace is not None:
+        if grace is not None and self.base.now() + grace < self._grace.deadline:
             self._grace.add(grace)
-        # In the next pass, so that what the system has of them already is read and served.
-        self.base.call_soon(self._stop_connections)
-
-    def _stop_connections(self) -> None:
         for connection in tuple(self.connections):
             connection.stop()
         self._look_whether_stopped()
@@ -297,11 +298,17 @@ class Server(Service, HookOwner):
     def _on_grace_over(self, event: Event, what: int) -> None:  # noqa: ARG002 - a callback
         for connection in tuple(self.connections):
             connection.close()
+        for bev in tuple(self._greeting):
+            bev.close()
         self._look_whether_stopped()
 
     def _look_whether_stopped(self) -> None:
-        if self._stopping and not self.connections:
+        if self._stopping and not self.connections and not self._greeting:
+            self._stopping = False
             self._grace.delete()
             stopped, self._stopped = self._stopped, []
             for tell in stopped:
-                tell()
+                try:
+                    tell()
+                except Exception as exception:  # the others are to hear it, too
+                    self.base.escaped(exception, tell)

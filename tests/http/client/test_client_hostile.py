@@ -7,6 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -182,25 +183,18 @@ def test_cookies_without_an_end() -> None:
 # Bombs
 
 
-def bomb(size: int, layers: int = 1, coding: str = "gzip") -> bytes:
-    data = bytes(size)
-    for _ in range(layers):
-        data = gzip.compress(data, 9) if coding == "gzip" else zlib.compress(data, 9)
-    return data
+@cache
+def bomb(size: int, coding: str) -> bytes:
+    last, _, before = coding.partition(", ")
+    data = bomb(size, before) if before else bytes(size)
+    return gzip.compress(data, 9) if last == "gzip" else zlib.compress(data, 9)
 
 
-@pytest.mark.parametrize(
-    ("coding", "data"),
-    [
-        ("gzip", bomb(100 << 20)),
-        ("deflate", bomb(100 << 20, coding="deflate")),
-        ("gzip, gzip", bomb(100 << 20, 2)),
-        ("gzip, gzip, gzip", bomb(100 << 20, 3)),
-    ],
-)
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "gzip, gzip", "gzip, gzip, gzip"])
 @pytest.mark.parametrize("chunked", [True, False])
-def test_bombs(coding: str, data: bytes, chunked: bool) -> None:
+def test_bombs(coding: str, chunked: bool) -> None:
     """No more is unpacked than is allowed."""
+    data = bomb(100 << 20, coding)
     with World(max_body=1 << 20) as world:
         field = f"Content-Encoding: {coding}"
         future = answered(world, in_chunks(data, fields=(field,)) if chunked else reply(data, field))
@@ -215,7 +209,7 @@ def test_bombs(coding: str, data: bytes, chunked: bool) -> None:
         ("gzip", gzip.compress(b"abc") + b"x"),
         ("deflate", b"\xff\xff\xff"),
         ("magic", b"abc"),
-        ("gzip, gzip, gzip, gzip", bomb(1000, 4)),
+        ("gzip, gzip, gzip, gzip", bomb(1000, "gzip, gzip, gzip, gzip")),
         ("gzip", gzip.compress(b"") * 1000),
     ],
 )

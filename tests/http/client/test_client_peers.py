@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.core import EventBase
 from evkit.errors import ConnectError, TLSError
 from evkit.http import Client
@@ -277,7 +277,8 @@ def make_go_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("go is not installed")
     folder = tmp_path_factory.mktemp("go")
     (folder / "main.go").write_text(GO)
-    environment = os.environ | {"GO111MODULE": "off", "GOCACHE": str(folder / "cache"), "CGO_ENABLED": "0"}
+    # With cgo, as it is by default: so Debian has compiled Go's own packages.
+    environment = os.environ | {"GO111MODULE": "off", "GOCACHE": str(folder / "cache")}
     subprocess.run(
         ["go", "build", "-o", "server", "main.go"], cwd=folder, env=environment, check=True, timeout=300
     )
@@ -337,9 +338,9 @@ ConnectPort {secure}
 """
 SQUID = """
 http_port 127.0.0.1:{port}
-acl tunnels port {secure}
+acl untunnelled port {refused}
 acl CONNECT method CONNECT
-http_access deny CONNECT !tunnels
+http_access deny CONNECT untunnelled
 http_access allow localhost
 http_access deny all
 cache deny all
@@ -355,31 +356,50 @@ visible_hostname proxy.test
 """
 
 
-class Proxies:
-    """Starts proxies."""
+@contextmanager
+def running_proxy(ready: str, port: int, *command: str) -> Iterator[str]:
+    """Run a proxy; return its URL."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    with running(ready, *command):
+        await_listening(port)
+        yield f"http://127.0.0.1:{port}"
 
-    def __init__(self, folder: Path) -> None:
+
+REFUSED = 444
+"""The port to which squid makes no tunnel."""
+
+
+@pytest.fixture(name="squid", scope="module")
+def make_squid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start it once for all: it takes two seconds to end."""
+    port = free_port()
+    config = tmp_path_factory.mktemp("squid") / "config"
+    config.write_text(SQUID.format(port=port, refused=REFUSED))
+    # With a name of its own: what it shares between processes must not be that of another.
+    command = ("squid", "-n", f"evkit{port}", "-N", "-d", "1", "-f", str(config))
+    with running_proxy("Accepting HTTP Socket connections", port, *command) as url:
+        yield url
+
+
+class Proxies:
+    """Finds proxies, and starts them."""
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        self.request = request
         self.folder = folder
 
     @contextmanager
     def start(self, name: str, secure: int, more: str = "") -> Iterator[str]:
-        """Run a proxy that makes tunnels to one port; return its URL."""
-        if shutil.which(name) is None:
-            pytest.skip(f"{name} is not installed")
+        """Run a proxy that makes tunnels to one port, and to `REFUSED` in no case; return its URL."""
+        if name == "squid":
+            yield self.request.getfixturevalue("squid")
+            return
         port = free_port()
         config = self.folder / "proxy"
-        template = TINYPROXY if name == "tinyproxy" else SQUID
-        config.write_text(template.format(port=port, secure=secure, more=more))
-        if name == "tinyproxy":
-            command: tuple[str, ...] = ("tinyproxy", "-d", "-c", str(config))
-            ready = "Accepting connections"
-        else:
-            # With a name of its own: what it shares between processes must not be that of another.
-            command = ("squid", "-n", f"evkit{port}", "-N", "-d", "1", "-f", str(config))
-            ready = "Accepting HTTP Socket connections"
-        with running(ready, *command):
-            await_listening(port)
-            yield f"http://127.0.0.1:{port}"
+        config.write_text(TINYPROXY.format(port=port, secure=secure, more=more))
+        with running_proxy("Accepting connections", port, "tinyproxy", "-d", "-c", str(config)) as url:
+            yield url
 
 
 def await_listening(port: int) -> None:
@@ -403,8 +423,8 @@ def serve(server: Server) -> None:
 
 
 @pytest.fixture(name="proxies")
-def make_proxies(tmp_path: Path) -> Proxies:
-    return Proxies(tmp_path)
+def make_proxies(request: pytest.FixtureRequest, tmp_path: Path) -> Proxies:
+    return Proxies(request, tmp_path)
 
 
 each_proxy = pytest.mark.parametrize("proxy", ["tinyproxy", "squid"])
@@ -449,9 +469,9 @@ def test_a_proxy_refuses_a_tunnel(proxy: str, proxies: Proxies) -> None:
         proxies.start(proxy, 443) as at,
         EventBase() as base,
         Client(base, proxies=at) as client,
-        pytest.raises(ConnectError, match=r"gives no tunnel to https://127\.0\.0\.1:444: 403"),
+        pytest.raises(ConnectError, match=rf"gives no tunnel to https://127\.0\.0\.1:{REFUSED}: 403"),
     ):
-        client.get("https://127.0.0.1:444/").result(PATIENCE)
+        client.get(f"https://127.0.0.1:{REFUSED}/").result(PATIENCE)
 
 
 @each_proxy

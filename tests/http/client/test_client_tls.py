@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.core import EV_READ, EventBase, Listener, SocketBufferEvent, TLSBufferEvent, pipe
 from evkit.core.bufferevent import BufferEvent
 from evkit.errors import ConnectionLost, TLSError

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.http.proxies.forwarded import Proxies
 from evkit.http.proxies.proxy_protocol import ProxyHeader, make_proxy_header
 from evkit.http.server.patience import Timeouts

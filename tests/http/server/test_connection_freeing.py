@@ -7,6 +7,7 @@ import pytest
 
 from evkit.core import Buffer, SocketBufferEvent
 from evkit.http.server.connection import ServerConnection
+from evkit.http.server.patience import Timeouts
 from evkit.http.server.request import Request
 from http_handlers import MIB, echo
 from http_server_aids import Site, both_engines, chunked, get
@@ -37,7 +38,7 @@ def _simple(site: Site) -> None:
 def _closed_by_server(site: Site) -> None:
     client = site.client()
     client.ask(get("/", "Connection: close"))
-    site.connected(0)
+    site.connected(0)  # it does not wait long for the client to go
     client.close()
 
 
@@ -83,7 +84,7 @@ def _failed(site: Site) -> None:
 )
 @both_engines
 def test_what_is_over_is_freed_without_the_collector(engine: str, exchange: Callable[[Site], None]) -> None:
-    with Site(engine) as site:
+    with Site(engine, timeouts=Timeouts(linger=0)) as site:
         site.server.set_cb("/", echo)
         site.server.set_cb("/large", lambda request: request.send_reply(200, bytes(8 * MIB)))
         site.server.set_cb("/fails", lambda request: 1 // 0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit import EventBase, SocketBufferEvent
 from evkit.core.net import Address, bound_socket
 from evkit.http.server.patience import Timeouts
@@ -19,7 +19,7 @@ from evkit.http.server.server import Server
 from evkit.http.tls.certificates import Certificates as ServerCertificates
 from evkit.testing import ManualClock
 from http_handlers import MIB, echo
-from http_server_aids import ENGINES, Site, get, request, served
+from http_server_aids import ENGINES, Client, Site, get, request, served
 
 
 def application(server: Server) -> None:
@@ -168,8 +168,9 @@ class TestUnix:
                     client.connect(str(path))
                     client.sendall(get("/", "Connection: close"))
                     site.connected(1)
-                    site.connected(0)
-                    assert client.recv(1 << 16).startswith(b"HTTP/1.1 404 ")
+                    client.setblocking(False)
+                    assert Client(site, client).rest().startswith(b"HTTP/1.1 404 ")
+                site.connected(0)
                 if not shared:
                     theirs.close()
                 site.server.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.core import BufferEvent, EventBase
 from evkit.http.server.request import Request
 from evkit.http.server.server import Server

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.http.proxies.forwarded import Proxies
 from evkit.http.server.patience import Timeouts
 from evkit.http.server.request import Request
@@ -120,7 +120,7 @@ def test_slow_and_greedy_clients_keep_nobody_from_service_and_are_let_go(mode: s
 def test_slow_readers_keep_nobody_from_service() -> None:
     with served(serve_text, timeouts=SHORT) as site:
         # The system holds what they don't read, and they read until the attack ends.
-        assert "Hit test time limit" in attacked(site, "/large", "-X", "-k", "3", "-z", "9", "-l", "6")
+        assert "Hit test time limit" in attacked(site, "/large", "-X", "-k", "3", "-z", "9", "-l", "3")
 
 
 # h2load

@@ -13,7 +13,6 @@ import pytest
 
 from below import Ear, until
 from certificates import Certificates as Authority
-from certificates import make_certificates  # noqa: F401 - a fixture
 from evkit.core import EV_READ, LOG_WARN, EventBase, Listener, TLSBufferEvent, set_log_callback
 from evkit.http.tls.certificates import Certificates
 

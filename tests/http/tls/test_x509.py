@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.http.tls.x509 import CertificateFacts, certificates_in, read_certificate
 
 DAY = 86_400

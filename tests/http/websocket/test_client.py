@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit import EventBase, PairBufferEvent, SocketBufferEvent
 from evkit.core.bufferevent.common import BufferEvent
 from evkit.core.bufferevent.tls import TLSBufferEvent

@@ -11,7 +11,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, TextMessage
 from wsproto.events import Request as Asked
 
-from certificates import Certificates, make_certificates  # noqa: F401 - a fixture
+from certificates import Certificates
 from evkit.core import Future
 from evkit.errors import ConnectError, ConnectionLost, LocalProtocolError, TLSError
 from evkit.http.client.client import Client

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from evkit.core import Buffer, BufferEvent
+from evkit.core.thread_pool import BoundedPool
 from evkit.errors import LocalProtocolError, LoopError
 from evkit.http.fields import Fields
 from evkit.http.server.door import Body, DoorBefore, ReplyDoor
@@ -18,7 +19,7 @@ from evkit.http.server.request import Request
 from evkit.http.server.routes import Handler, check_handler
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
 DEFAULT_MAX_WAITING: Final = 1000
 """Requests; gunicorn's ``worker_connections``. With bodies of the default limit they may take 1,000 MiB."""
@@ -63,59 +64,29 @@ def in_threads(
     Close the server before the program ends: Python waits for its threads, and they may wait for clients.
 
     What it lets escape is treated as of other handlers; so is ``sys.exit``, which ends nothing but the handler. Where
-    the pool is shut down, requests that still wait get 503.
+    the pool is shut down, requests that still wait get 503, as do those that come later.
     """
     check_handler(handler)
-    if max_waiting is not None and (type(max_waiting) is not int or max_waiting < 1):
-        raise ValueError(f"max_waiting must be >= 1 or None, got {max_waiting!r}")
-    return _InThreads(handler, pool, max_waiting)
+    return _InThreads(handler, BoundedPool(pool, max_waiting, "evkit-http"))
 
 
 class _InThreads:
-    __slots__ = ("_handler", "_lock", "_max_waiting", "_pool", "_waiting")
+    __slots__ = ("_handler", "_pool")
 
-    def __init__(self, handler: Handler, pool: "Executor | None", max_waiting: int | None) -> None:
+    def __init__(self, handler: Handler, pool: BoundedPool) -> None:
         self._handler = handler
         self._pool = pool
-        self._max_waiting = max_waiting
-        self._waiting = 0
-        self._lock = threading.Lock()  # counted by the loop and by threads
 
     def __call__(self, request: Request) -> None:
-        if not self._enter():
+        if not self._pool.enter():
             request.send_error(503, _FULL)
             return
         allow_threads(request)
-        try:
-            if self._pool is None:
-                from concurrent.futures import ThreadPoolExecutor  # takes its time to load
-
-                self._pool = ThreadPoolExecutor(thread_name_prefix="evkit-http")
-            future = self._pool.submit(self._run, request)
-        except BaseException:
-            self._leave()
-            raise
-        future.add_done_callback(partial(self._unless_run, request))
-
-    def _enter(self) -> bool:
-        with self._lock:
-            if self._max_waiting is not None and self._waiting >= self._max_waiting:
-                return False
-            self._waiting += 1
-        return True
-
-    def _leave(self) -> None:
-        with self._lock:
-            self._waiting -= 1
-
-    def _unless_run(self, request: Request, future: "Future[None]") -> None:
-        """Answer what the pool was shut down before."""
-        if future.cancelled():
-            self._leave()
-            request.send_error(503, _SHUT)
+        refuse = partial(request.send_error, 503, _SHUT)
+        if not self._pool.submit(partial(self._run, request), refuse):
+            refuse()
 
     def _run(self, request: Request) -> None:
-        self._leave()
         door = request.connection
         if not isinstance(door, ThreadDoor):
             return  # the client did not wait: whoever sends and leaves would keep the pool busy

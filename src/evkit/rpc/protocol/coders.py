@@ -4,8 +4,10 @@ An encoder is only used within one call, and a decoder takes 40 KiB, so that a c
 has none. It knows nothing of what is encoded.
 """
 
-from evkit.rpc.codec import Unpacker, make_packer, make_unpacker
+import codecs
+
 from evkit.rpc.limits import Limits
+from evkit.rpc.protocol.codec import Unpacker, make_packer, make_unpack, make_unpacker
 
 
 class Coders:
@@ -20,15 +22,21 @@ class Coders:
     Attributes:
         limits: As given.
         pack: ``pack(value)`` encodes one object.
+        unpack: ``unpack(data)`` decodes the bytes of one object, and raises for any others.
+
+    Raises:
+        ValueError: ``unicode_errors`` is not known.
     """
 
-    __slots__ = ("_spare", "_unicode_errors", "limits", "pack")
+    __slots__ = ("_spare", "_unicode_errors", "limits", "pack", "unpack")
 
     def __init__(self, limits: Limits, *, unicode_errors: str = "strict") -> None:
+        _check_unicode_errors(unicode_errors)
         self.limits = limits
         self.pack = make_packer()
+        self.unpack = make_unpack(limits, unicode_errors)
         self._unicode_errors = unicode_errors
-        self._spare: Unpacker | None = self.make_unpacker()  # what is wrong with the arguments is said now
+        self._spare: Unpacker | None = self.make_unpacker()
 
     def make_unpacker(self, *, patient: bool = False) -> Unpacker:
         """Make a decoder that has decoded nothing; see `codec.make_unpacker` for ``patient``."""
@@ -42,3 +50,10 @@ class Coders:
     def give_back(self, unpacker: Unpacker) -> None:
         """Take one back that has nothing half read, and has not failed."""
         self._spare = unpacker
+
+
+def _check_unicode_errors(name: str) -> None:
+    try:
+        codecs.lookup_error(name)
+    except LookupError:
+        raise ValueError(f"expected unicode_errors as bytes.decode has it, got {name!r}") from None

@@ -8,10 +8,10 @@ means.
 from typing import Final
 
 from evkit.core.buffer.segments import Readable
-from evkit.rpc.codec import Unpacker, decode_failure
 from evkit.rpc.errors import RPCProtocolError
+from evkit.rpc.protocol.codec import Unpacker, decode_failure
 from evkit.rpc.protocol.coders import Coders
-from evkit.rpc.scan import ScanError, Scanner
+from evkit.rpc.protocol.scan import ScanError, Scanner
 
 LARGEST_READ: Final = 98304
 """Bytes that are decoded without a look at them first, and what a read is to ask for: a message of 64 KiB comes in one.
@@ -19,7 +19,8 @@ The worst of them, empty maps, become 6 MiB of objects. From 128 KiB on malloc w
 _SMALL_PIECE: Final = 4096
 """Bytes of a piece of a large message under which it is put to the one before: a view takes more room than they do."""
 _SUSPECT: Final = 16384
-"""Bytes of a read from which on its first message is looked at: a large one is to be copied as rarely as can be."""
+"""Bytes of a read from which on its first message is looked at, unless the one before was whole: a large one of which
+there is a part is to be copied as rarely as can be."""
 
 
 class Intake:
@@ -43,6 +44,7 @@ class Intake:
         "_start",
         "_tail",
         "_unpacker",
+        "_whole",
         "error",
         "received",
     )
@@ -55,6 +57,7 @@ class Intake:
         self._patient = False  # whether that is a patient one: see `codec.make_unpacker`
         self._shift = 0  # what to add to its position for one on the connection
         self._tail = b""  # that beginning
+        self._whole = False  # whether the last large message that fits into a read has come in one
         self._scanner: Scanner | None = None  # of a large message
         self._start = 0  # where that begins
         self._pieces: list[Readable] = []  # what has come of it
@@ -80,8 +83,12 @@ class Intake:
             ends: Gets the position after each of them, in bytes since the connection began.
         """
         size = len(data)
-        if size < _SUSPECT and size + len(self._tail) <= self._small and self._scanner is None:
-            if self.error is None:
+        if (
+            (size < _SUSPECT or self._whole)
+            and size + len(self._tail) <= self._small
+            and self._scanner is None
+        ):
+            if self.error is None and not (size >= _SUSPECT and self._decode_one(data, messages, ends)):
                 self._decode(data, messages, ends)
             return
         view = memoryview(data).cast("B")
@@ -91,7 +98,7 @@ class Intake:
 
     def fail(self, reason: str, offset: int) -> None:
         """Decode nothing more: what is wrong begins at ``offset``."""
-        if self.error is None:
+        if self.error is None or offset < self.error.offset:  # the first, however the bytes were cut
             self.error = RPCProtocolError(reason, offset)
         self._unpacker = self._scanner = None
         self._tail = b""
@@ -121,6 +128,7 @@ class Intake:
             return
         left = self.received - end
         if left:
+            self._whole = self._whole and left < _SUSPECT
             self._unpacker = unpacker
             self._tail = bytes(data[-left:]) if left <= len(data) else self._tail + data
             return
@@ -138,6 +146,18 @@ class Intake:
         self._unpacker, self._shift = self._coders.make_unpacker(patient=True), self.received
         self._patient = True
         self._decode(whole, messages, ends)
+
+    def _decode_one(self, data: Readable, messages: list[object], ends: list[int]) -> bool:
+        """Decode what is one message, and return whether it is; what else it may be, the decoder will say."""
+        if self._tail:
+            return False
+        try:
+            messages.append(self._coders.unpack(data))
+        except Exception:  # as above
+            return False
+        self.received += len(data)
+        ends.append(self.received)
+        return True
 
     # Large ones
 
@@ -158,6 +178,7 @@ class Intake:
                 self._decode(view[end:], messages, ends)
         elif self.error is None:  # it ends in here, and began in here, too
             self._scanner = None
+            self._whole = True
             self._decode(view, messages, ends)
 
     def _keep(self, view: memoryview) -> None:

@@ -16,7 +16,7 @@ from evkit.rpc.errors import INVALID_PARAMS, INVALID_REQUEST
 from evkit.rpc.protocol.coders import Coders
 from evkit.rpc.protocol.intake import Intake
 from evkit.rpc.protocol.messages import NOTIFICATION, REQUEST, RESPONSE
-from evkit.rpc.scan import depth_exceeds
+from evkit.rpc.protocol.scan import depth_exceeds
 
 MAX_ID: Final = 2**32 - 1
 TURN: Final = 256
@@ -67,6 +67,7 @@ class Session(Intake, Generic[Call]):
     Attributes:
         limits: As the coders have them.
         calls: What was called and not answered, by its number, oldest first. What a call is, is its owner's business.
+        last_id: The number of the last request.
         serving: Requests of the peer that are still to be answered, by their numbers.
         held: Reasons, as bits, not to deliver anything for now. Whoever sets one asks `deliver` again without it.
         stray: Responses that nobody waits for, and notifications that nobody knows; in all.
@@ -77,11 +78,11 @@ class Session(Intake, Generic[Call]):
         "_before",
         "_ends",
         "_forgotten",
-        "_last_id",
         "_messages",
         "_position",
         "calls",
         "held",
+        "last_id",
         "limits",
         "pack",
         "serving",
@@ -97,7 +98,7 @@ class Session(Intake, Generic[Call]):
         self._ends: list[int] = []
         self._position = 0  # of the next to deliver
         self._before = 0  # where the first of them begins
-        self._last_id = 0
+        self.last_id = 0
         self._forgotten: dict[int, None] = {}
         self.calls: dict[int, Call] = {}
         self.serving: dict[int, Any] = {}
@@ -117,20 +118,15 @@ class Session(Intake, Generic[Call]):
         Raises:
             TypeError, ValueError, OverflowError: Something can't be encoded. Nothing was entered.
         """
-        number = self._last_id
+        number = self.last_id
         while True:
             number = number + 1 if number < MAX_ID else 1
             if number not in self.calls and number not in self._forgotten:
                 break
         data = self.pack((REQUEST, number, method, params))
-        self._last_id = number
+        self.last_id = number
         self.calls[number] = call
         return data
-
-    @property
-    def last_id(self) -> int:
-        """The number of the last request."""
-        return self._last_id
 
     def forget(self, number: int) -> None:
         """Give a call up. Its response may still come, and is no stray then."""

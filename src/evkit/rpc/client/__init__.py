@@ -1,0 +1,1 @@
+"""One peer to call: how it is reached, and what waits meanwhile."""

@@ -1,0 +1,1 @@
+"""Hooks: what a call or a frame passes on its way."""

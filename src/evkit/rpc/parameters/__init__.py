@@ -1,9 +1,0 @@
-"""Parameters of calls against the annotations of a function: what a checker is, and how to get one for an annotation.
-
-A decider: it knows types and values, and nothing of methods or messages.
-"""
-
-from evkit.rpc.parameters.annotations import checker_of
-from evkit.rpc.parameters.checker import Checker, Mismatch
-
-__all__ = ["Checker", "Mismatch", "checker_of"]

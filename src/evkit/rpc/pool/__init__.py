@@ -1,0 +1,1 @@
+"""Calls spread over several servers: who they are, who gets a call, what is repeated."""
