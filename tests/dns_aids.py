@@ -28,7 +28,8 @@ from evkit.core.config import EventConfig
 from evkit.core.flags import BASE_IGNORE_ENV, COUNT_ADDED, EVLOOP_NONBLOCK
 from evkit.dns import Resolver, ResolverOptions
 from evkit.testing import ManualClock
-from http_server_aids import GUARD, count_descriptors
+from http_server_aids import count_descriptors
+from patience import PATIENCE
 
 T = TypeVar("T")
 
@@ -316,7 +317,7 @@ class World:
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Run the loop until something holds; what needs time of the clock never comes."""
-        end = time.monotonic() + GUARD
+        end = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < end, f"{what} has not come"
             self.base.loop(EVLOOP_NONBLOCK)

@@ -26,10 +26,9 @@ import pytest
 from certificates import Certificates
 from dns_recipes import BIND, DNSMASQ, KNOT, NSD, ROUTER, UNBOUND, Recipe
 from dns_zone import ZONE, ZONES, zone_text
+from patience import PATIENCE
 
 HOST: Final = "127.0.0.1"
-PATIENCE: Final = 30.0
-"""Seconds after which a server that does not answer is a failure."""
 _TICK: Final = 0.02
 _STARTS: Final = 3
 """Tries to start a server: somebody else may take its port meanwhile."""

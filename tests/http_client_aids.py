@@ -21,7 +21,8 @@ from evkit.http.client.response import Response
 from evkit.http.client.timeouts import ClientTimeouts
 from evkit.http.errors import Phase, RequestTimeout
 from evkit.testing import ManualClock
-from http_server_aids import GUARD, count_descriptors
+from http_server_aids import count_descriptors
+from patience import PATIENCE
 
 T = TypeVar("T")
 
@@ -309,9 +310,9 @@ class World:
 
     def until(self, done: Callable[[], object], what: str) -> None:
         """Turn until ``done()``."""
-        guard = time.monotonic() + GUARD
+        guard = time.monotonic() + PATIENCE
         while not done():
-            assert time.monotonic() < guard, f"waited {GUARD:g} s for {what}"
+            assert time.monotonic() < guard, f"waited {PATIENCE:g} s for {what}"
             self.turn()
 
     def wait(self, seconds: float) -> None:

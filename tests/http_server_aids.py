@@ -28,9 +28,7 @@ from evkit.http.errors import BadRequest
 from evkit.http.server.request import Request
 from evkit.http.server.server import Server
 from evkit.http.tls.certificates import Certificates
-
-GUARD: Final = 20.0
-"""Seconds of real time after which a test that waits for something fails; nothing depends on it otherwise."""
+from patience import PATIENCE
 
 ENGINES: Final = ("native", "h11")
 both_engines: Final = pytest.mark.parametrize("engine", ENGINES)
@@ -272,9 +270,9 @@ class Site:
 
     def until(self, done: Callable[[], object], what: str) -> None:
         """Turn until ``done()``."""
-        guard = time.monotonic() + GUARD
+        guard = time.monotonic() + PATIENCE
         while not done():
-            assert time.monotonic() < guard, f"waited {GUARD:g} s for {what}"
+            assert time.monotonic() < guard, f"waited {PATIENCE:g} s for {what}"
             self.turn()
 
     def client(self, *, receive_buffer: int | None = None, port: int | None = None) -> Client:
@@ -365,13 +363,13 @@ def served(
 
     thread = threading.Thread(target=serve)
     thread.start()
-    base, where = started.get(timeout=GUARD)
+    base, where = started.get(timeout=PATIENCE)
     host, _, port = where.rpartition(":")
     try:
         yield Served((host, int(port)), log, "http" if tls is None else "https")
     finally:
         base.call_soon_threadsafe(base.loopbreak)
-        thread.join(GUARD)
+        thread.join(PATIENCE)
     assert not thread.is_alive()
     if escaped:
         raise escaped[0]

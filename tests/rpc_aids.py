@@ -15,10 +15,9 @@ from evkit.rpc.connection.load import Load
 from evkit.rpc.limits import Limits
 from evkit.rpc.protocol.coders import Coders
 from evkit.rpc.service.service import Service
+from patience import PATIENCE
 
 HOST = "127.0.0.1"
-PATIENCE = 30.0
-"""Seconds after which what has not come never will. Passing tests don't wait so long."""
 
 
 class Peer:

@@ -20,7 +20,8 @@ from typing import Final
 import pytest
 
 from evkit.core import EV_PERSIST, EV_READ, Event, EventBase, Future
-from running import PATIENCE, Lines
+from patience import PATIENCE
+from running import Lines
 
 _SOURCES: Final = Path(__file__).parent / "rpc_peers"
 _GO_PATH: Final = "/usr/share/gocode"

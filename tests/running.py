@@ -11,8 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-PATIENCE = 30.0
-"""Seconds after which a program that says nothing is a failure. Passing tests never wait so long."""
+from patience import PATIENCE
 
 
 class Lines:

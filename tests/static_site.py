@@ -10,8 +10,7 @@ from typing import Any
 from evkit.core import EV_PERSIST, EV_READ, EV_TIMEOUT, Event, EventBase
 from evkit.http.server.server import Server
 from evkit.http.static import StaticFiles
-
-PATIENCE = 20.0  # seconds; reached only by a server that hangs
+from patience import PATIENCE
 
 
 class Answer:

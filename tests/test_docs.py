@@ -75,7 +75,7 @@ from evkit.http.parser import RESPONSE_LIMITS
 from evkit.http.server import connection, exchange, farewell
 from evkit.http.server.server import DEFAULT_MAX_BODY, DEFAULT_MAX_CONNECTIONS
 from evkit.http.websocket import Deflate, WebSocket, WebSocketGroup, WebSocketOptions, connect, upgrade
-from running import PATIENCE
+from patience import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]

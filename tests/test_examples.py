@@ -19,7 +19,8 @@ import pytest
 from certificates import Certificates
 from evkit import EventBase
 from evkit.core.net import format_address
-from running import PATIENCE, Program, port_in
+from patience import PATIENCE
+from running import Program, port_in
 from websocket_aids import BINARY, KEY, TEXT, Frame, close_frame, frame, frames
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

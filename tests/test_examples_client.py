@@ -16,7 +16,8 @@ import pytest
 
 from evkit.http import Request, Server
 from http_server_aids import Served, served
-from running import PATIENCE, Program, port_in
+from patience import PATIENCE
+from running import Program, port_in
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MOST = 64 << 20

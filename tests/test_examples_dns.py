@@ -11,7 +11,8 @@ import dns.message
 import dns.query
 import dns.rcode
 
-from running import PATIENCE, Program, port_in
+from patience import PATIENCE
+from running import Program, port_in
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 HOST = "127.0.0.1"

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE
 from rpc_peers import Peer
-from running import PATIENCE, Program, port_in
+from running import Program, port_in
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "evrpc.py"
 Start = Callable[..., AbstractContextManager[Peer]]

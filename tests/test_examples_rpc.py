@@ -14,7 +14,8 @@ import pytest
 
 from evkit import EventBase
 from evkit.rpc import INPUT, Client, RPCError
-from running import PATIENCE, Program, port_in
+from patience import PATIENCE
+from running import Program, port_in
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 HOOKS = EXAMPLES / "rpc_hooks.py"

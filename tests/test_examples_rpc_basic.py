@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from running import PATIENCE, Program, port_in
+from patience import PATIENCE
+from running import Program, port_in
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -18,9 +18,7 @@ from evkit.cli.parser import Parser
 from evkit.core import EventBase, EventConfig
 from evkit.http import Request
 from evkit.http.log.format import LogFormat
-
-GUARD = 20.0
-"""Seconds of real time after which a test that waits for something fails."""
+from patience import PATIENCE
 
 
 def parse(*argv: str) -> Namespace:
@@ -166,7 +164,7 @@ def test_hup_opens_the_file_anew(
             end.add()
             base.dispatch()
             end.free()
-            assert reopened.wait(GUARD)
+            assert reopened.wait(PATIENCE)
             log.complete(a_request("/2"))
         assert signal.getsignal(signal.SIGHUP) is before
     assert (old.read_text(), path.read_text()) == ("/1\n", "/2\n")

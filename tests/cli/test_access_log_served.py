@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from running import PATIENCE, Program, port_in, run_evkit
+from patience import PATIENCE
+from running import Program, port_in, run_evkit
 
 APP = """
 def hello(request):

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from certificates import Certificates
-from running import PATIENCE, Program, port_in
+from patience import PATIENCE
+from running import Program, port_in
 
 APP = """
 def tell(request):

@@ -20,7 +20,7 @@ from evkit import supported_methods
 from evkit.cli import main
 from evkit.http import Request, Server
 from http_server_aids import Served, served
-from running import PATIENCE
+from patience import PATIENCE
 
 BINARY = bytes(range(256)) * 1000
 

@@ -19,7 +19,8 @@ from evkit.cli.errors import Failure
 from evkit.cli.inheriting import Place, places
 from evkit.cli.values import Activated, Descriptor
 from evkit.core import inherited
-from running import PATIENCE, Program, port_in
+from patience import PATIENCE
+from running import Program, port_in
 
 APP = """
 import os

@@ -11,7 +11,8 @@ import pytest
 
 from evkit import __version__, cli
 from evkit.cli import main
-from running import PATIENCE, run_evkit
+from patience import PATIENCE
+from running import run_evkit
 
 
 @pytest.fixture

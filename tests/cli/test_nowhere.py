@@ -10,7 +10,8 @@ import pytest
 
 from evkit.cli.errors import Failure
 from evkit.cli.target import find_folder, find_handler
-from running import PATIENCE, run_evkit
+from patience import PATIENCE
+from running import run_evkit
 
 GONE = "the current folder does not exist any more; change to another one"
 EMPTY = "evkit serve: error: expected a folder or MODULE:ATTRIBUTE, but the name is empty"

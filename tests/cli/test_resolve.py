@@ -17,7 +17,8 @@ import pytest
 from dns_peers import NameServer
 from dns_zone import BIG_TEXT, MANY, NASTY_TEXT, THREE, WILD, WWW, WWW_6, ZONE, distinct
 from evkit.cli import main
-from running import PATIENCE, run_evkit
+from patience import PATIENCE
+from running import run_evkit
 
 pytestmark = pytest.mark.peer
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from evkit.cli import main
-from running import PATIENCE
+from patience import PATIENCE
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from evkit.core import EventBaseThread
 from evkit.core.log import LOG_WARN, log
 from evkit.rpc import Call, Ext, MethodError, Server
 from evkit.rpc.errors import DEADLINE_EXCEEDED
-from running import PATIENCE
+from patience import PATIENCE
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

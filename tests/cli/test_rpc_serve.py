@@ -12,7 +12,8 @@ import pytest
 from certificates import Certificates
 from evkit import __version__
 from evkit.cli import main
-from running import PATIENCE, Program, port_in, run_evkit
+from patience import PATIENCE
+from running import Program, port_in, run_evkit
 
 APP = """
 import sys

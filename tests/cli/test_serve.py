@@ -10,7 +10,8 @@ import pytest
 
 from evkit import __version__, supported_methods
 from evkit.http.parser import engines
-from running import PATIENCE, Program, port_in
+from patience import PATIENCE
+from running import Program, port_in
 
 APP = """
 import sys

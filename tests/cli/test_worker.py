@@ -17,7 +17,7 @@ from evkit.core.net import bound_socket
 from evkit.http import Request, Server
 from http_handlers import echo
 from http_server_aids import get
-from running import PATIENCE
+from patience import PATIENCE
 
 SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
 

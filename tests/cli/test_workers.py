@@ -19,7 +19,8 @@ from evkit.cli.listening import SharedSockets
 from evkit.cli.supervision import Supervision
 from evkit.cli.workers import Channel, Supervisor
 from evkit.core import EVLOOP_NONBLOCK, EventBase
-from running import PATIENCE, Program, port_in
+from patience import PATIENCE
+from running import Program, port_in
 
 APP = """
 import os, signal

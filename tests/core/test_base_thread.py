@@ -18,7 +18,8 @@ from evkit.core.flags import COUNT_ADDED, COUNT_VIRTUAL, EV_READ
 from evkit.core.future import Future
 from evkit.core.listener import Listener
 from evkit.errors import EvkitError, LoopError
-from running import PATIENCE, Program
+from patience import PATIENCE
+from running import Program
 
 
 @pytest.fixture

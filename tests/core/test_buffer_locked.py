@@ -11,7 +11,7 @@ import pytest
 
 from evkit.core.buffer import Buffer, BufferInfo, FileSegment
 from evkit.core.buffer.locked import LockedBuffer
-from running import PATIENCE
+from patience import PATIENCE
 
 
 class Watched:

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -40,11 +40,11 @@ from evkit.core.locks import LOCKING, RANK_BASE, Condition
 from evkit.core.log import set_log_callback
 from forking import in_child
 from locking import lock_everything
+from patience import PATIENCE
 
 Call = Callable[[Event], object]
 Pair = tuple[socket.socket, socket.socket]
 MakeConfig = Callable[..., EventConfig]
-PATIENCE = 20.0  # seconds that only a test which fails waits
 
 
 def ignore(_event: Event, _what: int) -> None:
@@ -58,9 +58,12 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def restless() -> Iterator[None]:
-    """Let threads take turns as often as the interpreter can."""
+    """Let threads take turns far more often than they would.
+
+    Not as often as the interpreter can: on a machine that is busy with something else, too, each turn is waited for.
+    """
     before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
+    sys.setswitchinterval(1e-4)
     yield
     sys.setswitchinterval(before)
 
@@ -89,12 +92,17 @@ class Running:
         assert self.left.wait(PATIENCE)
         self._thread.join()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
 
 @pytest.fixture
 def running(base: EventBase) -> Iterator[Running]:
-    running = Running(base)
-    yield running
-    running.stop()
+    with Running(base) as running:
+        yield running
 
 
 def in_thread(act: Callable[[], object]) -> threading.Thread:
@@ -151,10 +159,9 @@ class TestWaking:
 
     def test_loopbreak_and_loopexit(self, base: EventBase) -> None:
         for leave in (base.loopbreak, base.loopexit, lambda: base.loopexit(0.0001)):
-            running = Running(base)
-            leave()
-            assert running.left.wait(PATIENCE)
-            running.stop()
+            with Running(base) as running:
+                leave()
+                assert running.left.wait(PATIENCE)
             base.loop(EVLOOP_NO_EXIT_ON_EMPTY)  # takes the stop away
 
     def test_finalizer(self, running: Running) -> None:
@@ -359,29 +366,28 @@ class TestLocksOfTheProgram:
         gate = Gate()
         with EventBase(config()) as base:
             assert isinstance(base, LockedEventBase)
-            running = Running(base)
-            event = base.event(pair[0], EV_WRITE | EV_PERSIST, gate)
-            event.add()
-            assert gate.begun.wait(PATIENCE)
-            seen: list[int] = []
+            with Running(base):
+                event = base.event(pair[0], EV_WRITE | EV_PERSIST, gate)
+                event.add()
+                assert gate.begun.wait(PATIENCE)
+                seen: list[int] = []
 
-            def delete() -> None:
-                if how == "forget":
-                    base.forget(pair[0].fileno())
-                elif how == "foreach_event":
-                    base.foreach_event(lambda event: None if event.internal else event.delete())
-                else:
-                    with base.lock, base.lock:
-                        event.delete_block()
-                seen.append(gate.returned)
+                def delete() -> None:
+                    if how == "forget":
+                        base.forget(pair[0].fileno())
+                    elif how == "foreach_event":
+                        base.foreach_event(lambda event: None if event.internal else event.delete())
+                    else:
+                        with base.lock, base.lock:
+                            event.delete_block()
+                    seen.append(gate.returned)
 
-            thread = threading.Thread(target=delete, daemon=True)
-            thread.start()
-            gate.may_return.set()
-            thread.join(PATIENCE)
-            assert seen == [gate.returned]
-            assert not event.pending()
-            running.stop()
+                thread = threading.Thread(target=delete, daemon=True)
+                thread.start()
+                gate.may_return.set()
+                thread.join(PATIENCE)
+                assert seen == [gate.returned]
+                assert not event.pending()
 
 
 class TestSignalEvents:
@@ -570,10 +576,10 @@ class Worker:
 
 
 def test_any_thread_may_do_anything_and_nothing_is_called_after_its_deletion(
-    restless: None, base: EventBase
+    restless: None, running: Running
 ) -> None:
     """Four threads add, activate and delete events of their own, while the loop calls them."""
-    running = Running(base)
+    base = running.base
     faults: list[str] = []
     workers = [Worker(base, number, faults) for number in range(4)]
     threads = [in_thread(worker.work) for worker in workers]
@@ -581,12 +587,10 @@ def test_any_thread_may_do_anything_and_nothing_is_called_after_its_deletion(
         thread.join(PATIENCE)
         assert not thread.is_alive()
     assert base.num_events(COUNT_ADDED | COUNT_ACTIVE) == 0
-    running.stop()
     assert faults == []
 
 
-def test_every_activation_from_four_threads_is_heard(restless: None, base: EventBase) -> None:
-    running = Running(base)
+def test_every_activation_from_four_threads_is_heard(restless: None, running: Running) -> None:
     count = 0
     done = threading.Event()
 
@@ -596,22 +600,20 @@ def test_every_activation_from_four_threads_is_heard(restless: None, base: Event
         if count == 4 * 500:
             done.set()
 
-    threads = [in_thread(lambda: [base.call_soon(called) for _ in range(500)]) for _ in range(4)]
+    threads = [in_thread(lambda: [running.base.call_soon(called) for _ in range(500)]) for _ in range(4)]
     assert done.wait(PATIENCE)
     for thread in threads:
         thread.join()
-    running.stop()
 
 
 @pytest.mark.parametrize("flags", [0, BASE_EPOLL_USE_CHANGELIST])
 def test_descriptors_come_and_go_from_four_threads(restless: None, config: MakeConfig, flags: int) -> None:
     """On a backend that gathers changes, too, none is lost."""
-    with EventBase(config(flags=flags)) as base:
+    with EventBase(config(flags=flags)) as base, Running(base):
         hammer_descriptors(base)
 
 
 def hammer_descriptors(base: EventBase) -> None:
-    running = Running(base)
     failed: list[str] = []
 
     def work() -> None:
@@ -633,7 +635,6 @@ def hammer_descriptors(base: EventBase) -> None:
         thread.join(PATIENCE)
     assert failed == []
     assert base.num_events(COUNT_ADDED) == 0
-    running.stop()
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
@@ -665,8 +666,7 @@ def test_child_process_has_a_lock_of_its_own(config: MakeConfig) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
 def test_child_process_may_run_the_loop_that_another_thread_ran(config: MakeConfig) -> None:
-    with EventBase(config(reinit_after_fork=True)) as base:
-        running = Running(base)
+    with EventBase(config(reinit_after_fork=True)) as base, Running(base):
         log: list[str] = []
 
         def child() -> str:
@@ -675,7 +675,6 @@ def test_child_process_may_run_the_loop_that_another_thread_ran(config: MakeConf
             return str(log)
 
         assert in_child(child) == "['called']"
-        running.stop()
 
 
 def test_debug_mode_and_locks_go_together(config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -683,13 +682,12 @@ def test_debug_mode_and_locks_go_together(config: MakeConfig, monkeypatch: pytes
     with EventBase(config()) as base:
         assert base.event_type is LockedDebugEvent
         assert type(base.signal(10, ignore)) is LockedDebugSignalEvent
-        running = Running(base)
-        called = threading.Event()
-        event = base.timer(lambda _event, _what: called.set(), persist=True)
-        event.add(0)  # from another thread, which is no fault here
-        assert called.wait(PATIENCE)
-        event.delete()
-        running.stop()
+        with Running(base):
+            called = threading.Event()
+            event = base.timer(lambda _event, _what: called.set(), persist=True)
+            event.add(0)  # from another thread, which is no fault here
+            assert called.wait(PATIENCE)
+            event.delete()
         left, right = socket.socketpair()
         with left, right, pytest.raises(ValueError, match="blocks"):
             base.event(left, EV_READ, ignore)

@@ -34,11 +34,9 @@ from evkit.core.setup import Setup
 from evkit.core.threads import use_threads
 from evkit.errors import LoopError
 from locking import nothing_chosen  # noqa: F401 - a fixture
+from patience import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("nothing_chosen")
-
-
-PATIENCE = 20.0  # seconds that only a test which fails waits
 
 
 class CountingLock:

@@ -18,8 +18,8 @@ from evkit.core.future import Future
 from evkit.core.net import Address, Resolver
 from evkit.core.system_resolver import Answer, SystemResolver, look_up
 from evkit.errors import LoopError
+from patience import PATIENCE
 
-PATIENCE = 30.0  # seconds until a thread that never comes is a failure
 ANSWER: list[Address] = [("192.0.2.1", 80)]
 
 needs_ipv6 = pytest.mark.skipif(not socket.has_ipv6, reason="this Python has no IPv6")

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from evkit.core.thread_pool import BoundedPool
-
-PATIENCE = 20.0
+from patience import PATIENCE
 
 
 def never() -> None:

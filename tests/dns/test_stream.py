@@ -21,7 +21,8 @@ from evkit.dns.server_address import ServerAddress
 from evkit.dns.stream import MAX_UNDER_WAY, MAX_UNSENT, Stream, default_context
 from evkit.dns.tries import Try
 from evkit.testing import ManualClock
-from http_server_aids import GUARD, count_descriptors
+from http_server_aids import count_descriptors
+from patience import PATIENCE
 
 OPTIONS = ResolverOptions()
 
@@ -93,7 +94,7 @@ class Ends:
         return False
 
     def until(self, condition: Callable[[], bool], what: str = "it") -> None:
-        end = time.monotonic() + GUARD
+        end = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < end, f"{what} has not come"
             self.base.loop(EVLOOP_NONBLOCK)

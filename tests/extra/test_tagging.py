@@ -14,7 +14,7 @@ from evkit import Buffer, FrozenBufferError, LockedBuffer
 from evkit.extra import TagError, TagIncomplete, tagging
 from evkit.extra.tagging import DEFAULT_MAX_PAYLOAD
 from evrpc_peers import Libevent
-from running import PATIENCE
+from patience import PATIENCE
 
 U32 = st.integers(0, 2**32 - 1) | st.integers(0, 200)
 U64 = st.integers(0, 2**64 - 1) | U32

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from evkit.core import EventBase
-from static_site import PATIENCE, Site
+from patience import PATIENCE
+from static_site import Site
 
 pytestmark = [
     pytest.mark.peer,

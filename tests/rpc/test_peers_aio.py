@@ -7,8 +7,8 @@ import pytest
 
 from evkit.core import EventBase
 from evkit.rpc import Client, MethodError, RemoteCallError, Server
+from patience import PATIENCE
 from rpc_peers import Start
-from running import PATIENCE
 
 pytestmark = pytest.mark.peer
 

@@ -8,8 +8,8 @@ import pytest
 
 from evkit.core import EventBase, Future
 from evkit.rpc import Call, CallLost, Client, Connection, MethodError, RemoteCallError, Server, Service
+from patience import PATIENCE
 from rpc_peers import Peer, Start
-from running import PATIENCE
 
 pytestmark = pytest.mark.peer
 

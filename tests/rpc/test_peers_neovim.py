@@ -9,8 +9,8 @@ import pytest
 
 from evkit.core import EventBase, Future
 from evkit.rpc import Call, CallLost, Client, Connection, Ext, MethodError, RemoteCallError, Server, Service
+from patience import PATIENCE
 from rpc_peers import Neovim
-from running import PATIENCE
 
 pytestmark = pytest.mark.peer
 

@@ -11,7 +11,7 @@ import pytest
 from dns_server_aids import HOST
 from evkit import EventBase
 from evkit.dns.server import ServerPort, ServerRequest, Zone
-from running import PATIENCE
+from patience import PATIENCE
 
 pytestmark = pytest.mark.peer
 

@@ -20,7 +20,8 @@ from evkit.http import Client
 from evkit.http.server.request import Request
 from evkit.http.server.server import Server
 from http_server_aids import served
-from running import PATIENCE, Lines, Program
+from patience import PATIENCE
+from running import Lines, Program
 
 pytestmark = pytest.mark.peer
 DATA = random.Random(1).randbytes(300_000)

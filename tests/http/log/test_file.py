@@ -16,9 +16,8 @@ from evkit.core import LOG_WARN, set_log_callback
 from evkit.http.log import file as log_file
 from evkit.http.log.file import CALM, Backlog, LogFile, write_lines
 from evkit.testing import ManualClock
+from patience import PATIENCE
 
-GUARD = 20.0
-"""Seconds of real time after which a test that waits for something fails."""
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -37,7 +36,7 @@ class Told:
     def until(self, count: int) -> list[str]:
         """Wait for so many texts."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.texts) >= count, GUARD), self.texts
+            assert self._changed.wait_for(lambda: len(self.texts) >= count, PATIENCE), self.texts
             return list(self.texts)
 
 
@@ -60,7 +59,7 @@ class Opened:
         return fd
 
     def wait(self) -> None:
-        assert self._event.wait(GUARD)
+        assert self._event.wait(PATIENCE)
         self._event.clear()
 
 
@@ -80,7 +79,7 @@ class Pipe:
         """Read exactly so many bytes."""
         data = b""
         while len(data) < size:
-            assert select.select([self.reader], [], [], GUARD)[0], data
+            assert select.select([self.reader], [], [], PATIENCE)[0], data
             piece = os.read(self.reader, size - len(data))
             assert piece, data
             data += piece
@@ -90,7 +89,7 @@ class Pipe:
         """Read to the end."""
         data = b""
         while True:
-            assert select.select([self.reader], [], [], GUARD)[0], data
+            assert select.select([self.reader], [], [], PATIENCE)[0], data
             piece = os.read(self.reader, 65536)
             if not piece:
                 return data

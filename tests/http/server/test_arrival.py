@@ -11,7 +11,8 @@ from evkit.http.proxies.proxy_protocol import ProxyHeader, make_proxy_header
 from evkit.http.server.patience import Timeouts
 from evkit.http.server.request import Request
 from evkit.testing import ManualClock
-from http_server_aids import GUARD, Client, Site, both_engines, get
+from http_server_aids import Client, Site, both_engines, get
+from patience import PATIENCE
 
 LINE = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n"
 BLOCK = make_proxy_header(ProxyHeader(("2001:db8::7", 4711), ("2001:db8::1", 80)), 2, checksum=True)
@@ -257,7 +258,7 @@ def test_header_before_tls(certificates: Certificates) -> None:
     with Site(proxies=TRUSTED) as site:
         site.server.set_gencb(tell)
         listener = site.server.bind("127.0.0.1", 0, proxy_protocol=True, tls=certificates.server())
-        with socket.create_connection(("127.0.0.1", listener.port), timeout=GUARD) as raw:
+        with socket.create_connection(("127.0.0.1", listener.port), timeout=PATIENCE) as raw:
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             client = certificates.client().wrap_bio(incoming, outgoing, server_hostname="localhost")
             raw.setblocking(False)

@@ -12,7 +12,8 @@ from evkit.http.server.compression import compressed
 from evkit.http.server.request import Request
 from evkit.http.server.server import Server
 from evkit.http.static import StaticFiles
-from http_server_aids import GUARD, Served, served
+from http_server_aids import Served, served
+from patience import PATIENCE
 
 pytestmark = [
     pytest.mark.peer,
@@ -61,7 +62,7 @@ def site(tmp_path: Path) -> Iterator[Served]:
 
 
 def curl(site: Served, path: str, *options: str) -> bytes:
-    command = ["curl", "-sS", "--max-time", str(GUARD), *options, site.url + path]
+    command = ["curl", "-sS", "--max-time", str(PATIENCE), *options, site.url + path]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

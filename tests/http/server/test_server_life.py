@@ -13,7 +13,8 @@ from evkit.http.server.request import Request
 from evkit.http.server.server import Server
 from evkit.testing import ManualClock
 from http_handlers import Later, echo
-from http_server_aids import GUARD, Client, Reply, ReplyReader, Site, both_engines, get
+from http_server_aids import Client, Reply, ReplyReader, Site, both_engines, get
+from patience import PATIENCE
 
 # Stopping
 
@@ -109,7 +110,7 @@ class TestLastLook:
             told: list[bool] = []
             site.server.stop(stopped=lambda: told.append(True))
             site.settle()
-            sock.settimeout(GUARD)
+            sock.settimeout(PATIENCE)
             assert b"\r\nConnection: close\r\n" in sock.recv(1 << 16)
             assert sock.recv(1) == b""
             sock.close()

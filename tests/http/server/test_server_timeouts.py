@@ -15,7 +15,8 @@ from evkit.http.server.request import Request
 from evkit.http.server.server import Server
 from evkit.http.server.threaded import in_threads
 from evkit.testing import ManualClock
-from http_server_aids import GUARD, Client, Site, both_engines, chunked, get, request
+from http_server_aids import Client, Site, both_engines, chunked, get, request
+from patience import PATIENCE
 
 MIB = 1 << 20
 TIMEOUTS: Final = Timeouts(first_byte=10.0, header=20.0, body=30.0, write=40.0, keep_alive=75.0, linger=2.0)
@@ -326,7 +327,7 @@ class TestSlowReaders:
             client.send(get())
             self.read(timed, client, 1)
             assert self.read_for(timed, client, 120, self.TAKEN)
-            assert left.wait(GUARD)
+            assert left.wait(PATIENCE)
 
     @pytest.mark.parametrize("fields", [(), ("Connection: close",)])
     def test_of_a_reply_that_is_complete(self, fields: tuple[str, ...]) -> None:

@@ -26,7 +26,8 @@ from evkit.http.server.patience import Timeouts
 from evkit.http.server.request import Request
 from evkit.http.server.server import Server
 from evkit.http.static import StaticFiles
-from http_server_aids import GUARD, Served, both_engines, served
+from http_server_aids import Served, both_engines, served
+from patience import PATIENCE
 
 pytestmark = pytest.mark.peer
 
@@ -62,7 +63,7 @@ def ask(port: int, target: str = "/", headers: dict[str, str] | None = None) -> 
 
 @contextmanager
 def talk(port: int) -> Iterator[http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GUARD, source_address=(CLIENT, 0))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE, source_address=(CLIENT, 0))
     try:
         yield connection
     finally:

@@ -15,7 +15,8 @@ from evkit.http.server.request import Request
 from evkit.http.server.server import Server
 from evkit.http.server.threaded import allow_threads, in_threads
 from http_handlers import MIB
-from http_server_aids import GUARD, Site, both_engines, get, request
+from http_server_aids import Site, both_engines, get, request
+from patience import PATIENCE
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ class TestInThreads:
         go_on = threading.Event()
 
         def slow(asked: Request) -> None:
-            assert go_on.wait(GUARD)
+            assert go_on.wait(PATIENCE)
             asked.send_reply(200, b"slow")
 
         with Site(engine) as site:
@@ -133,7 +134,7 @@ class TestWaiting:
         """A pool whose only thread has no time, before it is told to go on."""
         self.go_on = threading.Event()
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(self.go_on.wait, GUARD)
+            pool.submit(self.go_on.wait, PATIENCE)
             try:
                 yield pool
             finally:
@@ -166,7 +167,7 @@ class TestWaiting:
             site.connected(0)
             assert site.client().ask(get()).status == 503
             self.go_on.set()
-            busy.submit(int).result(GUARD)
+            busy.submit(int).result(PATIENCE)
             site.client().send(get())
             site.until(lambda: called, "the handler")
             called[0].send_reply(200)

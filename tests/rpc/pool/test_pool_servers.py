@@ -9,8 +9,8 @@ from evkit.dns import Resolver
 from evkit.dns.server import ANSWER, ServerPort, ServerRequest
 from evkit.errors import TLSError
 from evkit.rpc import Backoff, CallLost, CallTimeout, ClientClosed, Pending, Pool, Server
+from patience import PATIENCE
 from rpc_pool_aids import AT_ONCE, HOST, FakeRecordResolver, FakeResolver, Site, World, address_of
-from running import PATIENCE
 
 # Health
 

@@ -16,12 +16,11 @@ from evkit.rpc.connection.connection import Connection
 from evkit.rpc.streams.credit import MAX_CREDIT
 from evkit.rpc.streams.messages import StreamMessages
 from evkit.rpc.streams.sink import MAX_WAITING
+from patience import PATIENCE
 from rpc_aids import Peer, connection_to
 
 ALL = frozenset({"meta", "cancel", "stream"})
 NONSENSE: list[Any] = [-1, 0, -(2**40), MAX_CREDIT + 1, 2**63, 1.5, "1", b"1", None, True, [1], {}]
-PATIENCE = 20.0
-"""Seconds after which a thread that has not come to its end is a failure. Passing tests never wait so long."""
 Make = Callable[..., tuple[Connection, Peer]]
 
 

@@ -16,9 +16,7 @@ from evkit.errors import LoopError, RemoteProtocolError
 from evkit.rpc.errors import RemoteCallError
 from evkit.rpc.streams.credit import Window
 from evkit.rpc.streams.stream import Stream
-
-PATIENCE = 20.0
-"""Seconds after which a thread that has not come to its end is a failure. Passing tests never wait so long."""
+from patience import PATIENCE
 
 
 class Source:
